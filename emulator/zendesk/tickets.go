@@ -111,6 +111,7 @@ func updateTicket(s *Server, c *call) (answer, error) {
 	if err := c.decode(&in); err != nil {
 		return answer{}, err
 	}
+	in.Ticket.AdditionalTags, in.Ticket.RemoveTags = nil, nil // Zendesk heeds them in a batch only
 	b := new(batch)
 	changed, err := s.change(c, b, t, &in.Ticket)
 	if err != nil {

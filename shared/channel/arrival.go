@@ -1,0 +1,384 @@
+package channel
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"emailchannel.dev/emailchannel/shared/email"
+	"emailchannel.dev/emailchannel/shared/event"
+	"emailchannel.dev/emailchannel/shared/reply"
+	"emailchannel.dev/emailchannel/shared/session"
+	"emailchannel.dev/emailchannel/shared/thread"
+)
+
+// arrival is one delivery of a parsed mail on its way into the database.
+type arrival struct {
+	event.Received
+	mail  *email.Mail
+	files []Attachment
+	cat   *Catalog
+	now   time.Time
+}
+
+// maxSources bounds how many deliveries of one mail are remembered.
+const maxSources = 100
+
+// announcedFor is how long a mail that a reply named is expected.
+const announcedFor = 400 * 24 * time.Hour
+
+// store writes what the mail means and returns the entries to announce. It
+// runs in a transaction and begins by looking whether it ran before.
+func (a *arrival) store(ctx context.Context, tx Tx) ([]History, error) {
+	k, err := a.recall(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	if k.own != nil && k.own.State != Announced {
+		return a.again(ctx, tx, k)
+	}
+	if reason, ok := a.suppressed(k); ok {
+		a.put(tx, k, Mail{State: Suppressed, Rule: reason})
+		return nil, nil
+	}
+	d := a.decide(k)
+	if d.Join == "" {
+		return a.open(tx, k, d)
+	}
+	return a.join(ctx, tx, k, d)
+}
+
+// known is what the database knows of a mail and its ancestors.
+type known struct {
+	id        string // the mail's own document
+	own       *Mail
+	ancestors []string         // Message-IDs, nearest first
+	mails     map[string]*Mail // by Message-ID, nil where there is none
+	sessions  map[string]*Session
+}
+
+func (a *arrival) recall(ctx context.Context, tx Tx) (known, error) {
+	m := a.mail
+	k := known{id: m.Fingerprint, mails: map[string]*Mail{}, sessions: map[string]*Session{}}
+	k.ancestors = thread.Ancestors(m.MessageID, m.InReplyTo, m.References)
+	if m.Report != nil && m.Report.OriginalMessageID != "" {
+		k.ancestors = slices.Insert(k.ancestors, 0, m.Report.OriginalMessageID)
+	}
+	docs := make([]Mail, len(k.ancestors)+2)
+	refs := []*Ref{{Path: mailPath(k.id), Into: &docs[0]}}
+	for i, id := range k.ancestors {
+		refs = append(refs, &Ref{Path: mailPath(email.IDFingerprint(id)), Into: &docs[i+1]})
+	}
+	if err := tx.Get(ctx, refs...); err != nil {
+		return k, err
+	}
+	if refs[0].Found {
+		k.own = &docs[0]
+	}
+	if k.own != nil && k.own.State != Announced && k.own.Sender != a.sender() && m.HasMessageID {
+		// Another sender under a known Message-ID: a different mail, told apart by its content.
+		k.id, k.own = m.ContentFingerprint, nil
+		last := &Ref{Path: mailPath(k.id), Into: &docs[len(docs)-1]}
+		if err := tx.Get(ctx, last); err != nil {
+			return k, err
+		}
+		if last.Found {
+			k.own = &docs[len(docs)-1]
+		}
+	}
+	for i, id := range k.ancestors {
+		if refs[i+1].Found {
+			k.mails[id] = &docs[i+1]
+		}
+	}
+	return k, k.loadSessions(ctx, tx)
+}
+
+// loadSessions reads the sessions that the mails belong to, following merges.
+func (k *known) loadSessions(ctx context.Context, tx Tx) error {
+	var want []string
+	need := func(id string) {
+		if id != "" && k.sessions[id] == nil && !slices.Contains(want, id) {
+			want = append(want, id)
+		}
+	}
+	if k.own != nil {
+		need(k.own.Session)
+	}
+	for _, m := range k.mails {
+		need(m.Session)
+	}
+	for len(want) > 0 {
+		docs, refs := make([]Session, len(want)), make([]*Ref, len(want))
+		for i, id := range want {
+			refs[i] = &Ref{Path: sessionPath(id), Into: &docs[i]}
+		}
+		if err := tx.Get(ctx, refs...); err != nil {
+			return err
+		}
+		ids := want
+		want = nil
+		for i, id := range ids {
+			if refs[i].Found {
+				k.sessions[id] = &docs[i]
+				need(docs[i].MergedInto)
+			}
+		}
+	}
+	return nil
+}
+
+// current is the session that a mail belongs to today.
+func (k *known) current(m *Mail) *Session {
+	if m == nil {
+		return nil
+	}
+	s := k.sessions[m.Session]
+	for s != nil && s.MergedInto != "" {
+		s = k.sessions[s.MergedInto]
+	}
+	return s
+}
+
+// again handles a mail that is stored: another delivery of the event, or of
+// the mail itself to a second account or by a second server (SE-8).
+func (a *arrival) again(ctx context.Context, tx Tx, k known) ([]History, error) {
+	if slices.Contains(k.own.Sources, a.Source) {
+		return a.unpublished(ctx, tx, k)
+	}
+	if len(k.own.Sources) < maxSources {
+		own := *k.own
+		own.Sources = append(slices.Clone(own.Sources), a.Source)
+		tx.Set(mailPath(k.id), own)
+	}
+	return nil, nil
+}
+
+// unpublished returns the entry of the mail's arrival if its event may not
+// have been published before a crash.
+func (a *arrival) unpublished(ctx context.Context, tx Tx, k known) ([]History, error) {
+	if k.own.Event == "" {
+		return nil, nil
+	}
+	h, err := get[History](ctx, tx, historyPath(k.own.Session, k.own.Event))
+	if err != nil || h == nil || h.Due.IsZero() {
+		return nil, err
+	}
+	return []History{*h}, nil
+}
+
+// suppressed tells whether a mail makes no session: a report about a mail that
+// is none of ours has nobody to answer and nothing to do.
+func (a *arrival) suppressed(k known) (string, bool) {
+	if !a.report() {
+		return "", false
+	}
+	for _, id := range k.ancestors {
+		if k.current(k.mails[id]) != nil {
+			return "", false
+		}
+	}
+	return string(a.mail.Class) + " about no mail of ours", true
+}
+
+// report tells whether the mail is about another mail.
+func (a *arrival) report() bool {
+	return a.mail.Class == email.ClassBounce || a.mail.Class == email.ClassFeedback
+}
+
+func (a *arrival) decide(k known) thread.Decision {
+	m := thread.Mail{Sender: a.sender(), Trusted: a.report() || a.cat.Own(a.sender())}
+	var cs []thread.Candidate
+	for _, id := range k.ancestors {
+		if s := k.current(k.mails[id]); s != nil {
+			cs = append(cs, thread.Candidate{By: id, Session: thread.Session{ID: s.ID, Participants: s.Participants}})
+		}
+	}
+	if s := k.current(k.own); s != nil {
+		cs = append(cs, thread.Candidate{By: a.mail.MessageID, Own: true, Session: thread.Session{ID: s.ID, Participants: s.Participants}})
+	}
+	d := thread.Decide(m, cs)
+	if d.Join != "" && a.report() {
+		d.Rule = thread.RuleBounced
+	}
+	return d
+}
+
+// open starts a session with the mail.
+func (a *arrival) open(tx Tx, k known, d thread.Decision) ([]History, error) {
+	id, err := session.NewID(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	s := Session{ID: id, Account: a.Account, Subject: a.mail.Subject, Consumer: a.consumer(), CreatedAt: a.now, FirstMessage: k.id, Linked: d.Linked}
+	if d.Linked != "" {
+		s.LinkedBy = d.Rule
+	}
+	if q, ok := a.cat.QueueOf(a.Account); ok {
+		s.Queue = q.ID
+	}
+	if err := s.apply(session.Inbound, a.cat.Session, a.now); err != nil {
+		return nil, err
+	}
+	s.wait(a.now)
+	return []History{a.write(tx, k, d, s, reply.First, true)}, nil
+}
+
+// join adds the mail to a session. An end user's mail moves the session; a
+// report, or a machine's answer, does not.
+func (a *arrival) join(ctx context.Context, tx Tx, k known, d thread.Decision) ([]History, error) {
+	s := *k.sessions[d.Join]
+	before := s
+	merged, err := a.merge(ctx, tx, k, &s, d.Merge)
+	if err != nil {
+		return nil, err
+	}
+	var scenario reply.Scenario
+	var due bool
+	if a.mail.Class == email.ClassNormal || a.mail.Class == email.ClassList {
+		scenario, due = reply.Decide(before.facts(), a.now)
+		err := s.apply(session.Inbound, a.cat.Session, a.now)
+		if errors.Is(err, session.ErrNewSession) {
+			return a.open(tx, k, thread.Decision{Rule: thread.RuleExpired, Linked: d.Join, By: d.By})
+		}
+		if err != nil {
+			return nil, err
+		}
+		if s.State == session.Active || s.State == session.Reopened {
+			s.wait(a.now)
+		}
+	}
+	load(tx, before, s)
+	return append(merged, a.write(tx, k, d, s, scenario, due)), nil
+}
+
+// write stores the mail, its message, the session and the entry of its arrival.
+func (a *arrival) write(tx Tx, k known, d thread.Decision, s Session, sc reply.Scenario, answer bool) History {
+	msg := a.message(k, s)
+	if answer {
+		msg.NoAnswer = a.noAnswer(&s)
+	}
+	if d.Rule == thread.RuleBounced {
+		a.bounce(tx, k, &msg)
+	}
+	s.Messages++
+	s.UpdatedAt = a.now
+	if !a.report() {
+		s.LastInbound = k.id
+		s.Participants = a.participants(s.Participants)
+	}
+	kind := session.KindReceived
+	if d.Rule == thread.RuleBounced {
+		kind = session.KindBounced
+	}
+	h := entry(&s, kind, "received-"+k.id, ActorEndUser, a.now)
+	h.Message, h.Rule, h.To = k.id, string(d.Rule), string(s.State)
+	h.Inputs = []string{"by:" + d.By, "account:" + a.Account, "class:" + string(a.mail.Class), "linked:" + d.Linked}
+	if answer && msg.NoAnswer == "" {
+		h.Scenario = string(sc)
+	}
+	tx.Set(sessionPath(s.ID), s)
+	tx.Set(messagePath(s.ID, k.id), msg)
+	tx.Set(historyPath(s.ID, h.ID), h)
+	a.put(tx, k, Mail{State: Stored, Session: s.ID, Rule: string(d.Rule), Event: h.ID})
+	a.announceAncestors(tx, k, s.ID)
+	return h
+}
+
+func (a *arrival) put(tx Tx, k known, m Mail) {
+	m.Direction, m.MessageID, m.Sender, m.Content = In, a.mail.MessageID, a.sender(), a.mail.ContentFingerprint
+	m.Sources, m.Raw, m.At = []event.Source{a.Source}, a.Object, a.now
+	tx.Set(mailPath(k.id), m)
+}
+
+// announceAncestors makes the ancestors that nobody has seen yet lead to the
+// session, should they arrive after their replies.
+func (a *arrival) announceAncestors(tx Tx, k known, session string) {
+	for _, id := range k.ancestors {
+		if k.mails[id] == nil {
+			tx.Set(mailPath(email.IDFingerprint(id)), Mail{State: Announced, Session: session, MessageID: id, At: a.now, Expires: a.now.Add(announcedFor)})
+		}
+	}
+}
+
+// bounce marks the mail of ours that a report is about.
+func (a *arrival) bounce(tx Tx, k known, msg *Message) {
+	r := a.mail.Report
+	if r == nil || a.mail.Class != email.ClassBounce {
+		return
+	}
+	orig := k.mails[r.OriginalMessageID]
+	if orig == nil || orig.Direction != Out || orig.Outbound == "" {
+		return
+	}
+	what := fmt.Sprintf("%s %s %s %s", r.Recipient, r.Action, r.Status, r.DiagnosticCode)
+	tx.Patch(outboundPath(orig.Outbound), map[string]any{"bounced": what, "bounced_at": a.now})
+	tx.Patch(messagePath(k.current(orig).ID, email.IDFingerprint(r.OriginalMessageID)), map[string]any{"bounced": what})
+	msg.Bounced = what
+}
+
+// noAnswer tells why this mail must not be answered by a machine (AR-6).
+func (a *arrival) noAnswer(s *Session) string {
+	if reason, ok := a.mail.Suppress(); ok {
+		return reason
+	}
+	switch from := a.sender(); {
+	case from == "":
+		return "no sender"
+	case a.cat.Own(from):
+		return "own address"
+	case s.Queue == "":
+		return "no queue"
+	}
+	return ""
+}
+
+func (a *arrival) message(k known, s Session) Message {
+	m := a.mail
+	msg := Message{
+		ID: k.id, Session: s.ID, Direction: In, From: a.consumer(), ReplyTo: m.ReplyTo, To: m.To, Cc: m.Cc,
+		Subject: m.Subject, MessageID: m.MessageID, References: m.References, At: a.now,
+		Text: m.Text, HTML: m.HTML, Attachments: a.files, Class: m.Class, ClassReason: m.ClassReason,
+		Degraded: m.Degraded, Raw: a.Object, Size: m.Bytes,
+	}
+	if len(m.InReplyTo) > 0 {
+		msg.InReplyTo = m.InReplyTo[0]
+	}
+	return msg
+}
+
+// sender is the address that counts as the writer's: From, else Sender, else the envelope's.
+func (a *arrival) sender() string { return email.Normalize(a.consumer().Addr) }
+
+func (a *arrival) consumer() email.Address {
+	for _, list := range [][]email.Address{a.mail.From, a.mail.Sender} {
+		for _, addr := range list {
+			if addr.Addr != "" {
+				return addr
+			}
+		}
+	}
+	return email.Address{Addr: a.mail.ReturnPath}
+}
+
+// maxParticipants bounds a session's participants; those who came first stay.
+const maxParticipants = 200
+
+func (a *arrival) participants(have []string) []string {
+	out := slices.Clone(have)
+	add := func(addr string) {
+		if addr = email.Normalize(addr); addr != "" && len(out) < maxParticipants && !slices.Contains(out, addr) {
+			out = append(out, addr)
+		}
+	}
+	add(a.sender())
+	for _, list := range [][]email.Address{a.mail.From, a.mail.ReplyTo, a.mail.To, a.mail.Cc} {
+		for _, addr := range list {
+			add(addr.Addr)
+		}
+	}
+	return out
+}

@@ -1,0 +1,103 @@
+package channel
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Catalog is the configuration as one consistent picture.
+type Catalog struct {
+	Settings
+	Accounts map[string]Account
+	ByQueue  map[string]Queue
+}
+
+// QueueOf returns the queue that takes the mail of an account.
+func (c *Catalog) QueueOf(account string) (Queue, bool) {
+	for _, q := range c.ByQueue {
+		if slices.Contains(q.Accounts, account) {
+			return q, true
+		}
+	}
+	return Queue{}, false
+}
+
+// Serving tells whether mail of the queue is routed and answered.
+func (c *Catalog) Serving(queue string) bool {
+	q, ok := c.ByQueue[queue]
+	return ok && c.Email && c.Queues && q.On
+}
+
+// Own tells whether an address is one of the channel's.
+func (c *Catalog) Own(addr string) bool {
+	for _, a := range c.Accounts {
+		if a.Address == addr {
+			return true
+		}
+	}
+	return false
+}
+
+// Configuration reads the catalog. It is kept for a second, so that a thousand
+// mails do not read it a thousand times; a changed setting takes effect after
+// that second everywhere.
+type Configuration struct {
+	docs Docs
+	mu   sync.Mutex
+	at   time.Time
+	last *Catalog
+}
+
+// NewConfiguration makes a Configuration over docs.
+func NewConfiguration(docs Docs) *Configuration { return &Configuration{docs: docs} }
+
+const catalogFresh = time.Second
+
+// Load returns the catalog, at most a second old. The catalog is shared and
+// must not be changed.
+func (c *Configuration) Load(ctx context.Context) (*Catalog, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.last != nil && time.Since(c.at) < catalogFresh {
+		return c.last, nil
+	}
+	next, err := c.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.last, c.at = next, time.Now()
+	return next, nil
+}
+
+func (c *Configuration) read(ctx context.Context) (*Catalog, error) {
+	cat := &Catalog{Accounts: map[string]Account{}, ByQueue: map[string]Queue{}}
+	set, err := get[Settings](ctx, c.docs, settingsPath)
+	if err != nil {
+		return nil, err
+	}
+	if set == nil {
+		return cat, nil // nothing is configured: everything is OFF
+	}
+	cat.Settings = *set
+	if c.last != nil && c.last.Version == set.Version {
+		cat.Accounts, cat.ByQueue = c.last.Accounts, c.last.ByQueue
+		return cat, nil
+	}
+	accounts, err := find[Account](ctx, c.docs, Query{Collection: "accounts"})
+	if err != nil {
+		return nil, err
+	}
+	queues, err := find[Queue](ctx, c.docs, Query{Collection: "queues"})
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range accounts {
+		cat.Accounts[a.ID] = a
+	}
+	for _, q := range queues {
+		cat.ByQueue[q.ID] = q
+	}
+	return cat, nil
+}

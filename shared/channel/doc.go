@@ -1,0 +1,38 @@
+// Package channel holds the use cases of the e-mail channel, one type each:
+// [Poll] fetches mail, [Receive] makes sessions of it, [Assign] gives them to
+// agents, [Respond] writes auto-responses, [Send] delivers, [Record] and
+// [Flush] tell the CRM, [Sweep] moves what fell due and resumes what got
+// stuck, [Desk] is the agents' work and [Admin] the settings.
+//
+// # How nothing is lost and nothing happens twice
+//
+// Every use case runs at least once for its event, may run twice at the same
+// time, and may end between any two steps. Three rules make that harmless:
+//
+//  1. What a use case decides, it writes in one transaction, under IDs derived
+//     from its input: the fingerprint of the mail, the ID of the event. The
+//     transaction begins by looking whether that was done already.
+//  2. An event is published after the commit. The history entry that it tells
+//     of carries the time from which it counts as overdue; publishing clears
+//     it, and Sweep publishes what is still overdue. So the history is the
+//     outbox, and a lost publish costs minutes, never mail.
+//  3. An effect that cannot be taken back is claimed in a transaction first:
+//     a mail between the server's go-ahead and the first byte of its content,
+//     a CRM operation by its key. What was claimed and not confirmed is
+//     looked up, or shown to people, but not repeated.
+//
+// Named steps ([fault.Step]) mark the places where the emulator's fault switch
+// ends a function; the tests do so at each of them.
+//
+// # Documents
+//
+//	settings/channel                 Settings, one document
+//	accounts/{id}                    Account;  accounts/{id}/folders/{name}  Cursor
+//	queues/{id}  agents/{id}  teams/{id}
+//	mails/{fingerprint}              Mail: dedupe key, threading index, tombstone
+//	sessions/{id}                    Session, with messages/{fingerprint} and history/{id}
+//	outbound/{id}                    Outbound: a mail on its way out
+//	records/{session}                CRMRecord;  crmops/{id}  Operation
+//	quarantine/{source}              Quarantined;  deadletters/{id}  DeadLetter
+//	leases/{name}                    Lease
+package channel

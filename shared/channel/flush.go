@@ -1,0 +1,317 @@
+package channel
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"emailchannel.dev/emailchannel/shared/crm"
+	"emailchannel.dev/emailchannel/shared/fault"
+)
+
+// CRM carries operations out. Errors wrap [crm.ErrRefused] when no retry can
+// help, and [crm.RetryAfter] when the CRM says how long to wait.
+type CRM interface {
+	// Create opens a ticket and returns its ID. The same key never makes a
+	// second one; lookup asks to search first, as the key may be too old.
+	Create(ctx context.Context, key string, f crm.Facts, lookup bool) (ticket string, err error)
+	// Apply carries out changes of different tickets and returns an error for each, nil where it is done.
+	Apply(ctx context.Context, changes []Change) []error
+}
+
+// Change is what one ticket gets in a batch.
+type Change struct {
+	Ticket string
+	Facts  *crm.Facts // bring agent and queue up to date
+	Post   *crm.Post  // a comment
+	Body   string     // of the comment
+	Lookup bool       // the comment may be there from an attempt whose answer was lost
+}
+
+// Flush carries the stored CRM operations out, in batches (CR-6, CR-7).
+type Flush struct {
+	Docs    Docs
+	Config  *Configuration
+	Connect func(context.Context, CRMSettings) (CRM, error)
+	Now     Clock
+}
+
+const (
+	flushBatch = 100              // operations read at a time; also update_many's limit
+	flushLease = 5 * time.Minute  // longer than one run
+	flushFor   = 4 * time.Minute  // after which a run leaves the rest to the next
+	keyValid   = time.Hour        // for which the CRM surely knows an idempotency key
+	blockFirst = 10 * time.Second // back-off of a record, doubled each time
+	blockMost  = 15 * time.Minute
+)
+
+// Handle waits for the batching period, then works until nothing is due. One
+// flush runs at a time; another returns at once.
+func (f *Flush) Handle(ctx context.Context) error {
+	cat, err := f.Config.Load(ctx)
+	if err != nil || cat.CRM.Kind == "" || cat.CRM.Kind == "none" {
+		return err
+	}
+	return locked(ctx, f.Docs, f.Now, "flush", rand.Text(), flushLease, func() error {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(cat.cadence()):
+		}
+		return f.run(ctx, cat)
+	})
+}
+
+func (f *Flush) run(ctx context.Context, cat *Catalog) error {
+	to, err := f.Connect(ctx, cat.CRM)
+	if err != nil {
+		return fmt.Errorf("connect to %s: %w", cat.CRM.Kind, err)
+	}
+	for start := time.Now(); time.Since(start) < flushFor; {
+		ops, err := find[Operation](ctx, f.Docs, Query{Collection: "crmops", Where: []Where{{"state", "==", OpPending}, {"due", "<=", f.Now().UTC()}}, Order: []Order{{Field: "due"}}, Limit: flushBatch})
+		if err != nil || len(ops) == 0 {
+			return err
+		}
+		b := batch{Flush: f, cat: cat, crm: to, now: f.Now().UTC()}
+		if err := b.carryOut(ctx, ops); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// batch is one round over operations of many records.
+type batch struct {
+	*Flush
+	cat *Catalog
+	crm CRM
+	now time.Time
+}
+
+// job is the next operation of one record with what it needs.
+type job struct {
+	op     Operation
+	rec    CRMRecord
+	change Change
+	post   string // the message that the change posts
+	more   bool   // further messages wait to be posted
+}
+
+// carryOut does the first due operation of each record: creations one by one,
+// everything else in one call.
+func (b *batch) carryOut(ctx context.Context, ops []Operation) error {
+	jobs, err := b.load(ctx, ops)
+	if err != nil {
+		return err
+	}
+	var rest []*job
+	for _, j := range jobs {
+		var err error
+		switch {
+		case b.now.Before(j.rec.BlockedUntil):
+			err = b.postpone(ctx, j.op, j.rec.BlockedUntil)
+		case j.op.Kind == crm.Create:
+			err = b.create(ctx, j)
+		case j.rec.Ticket == "":
+			err = b.park(ctx, j, errors.New("the session has no ticket; replay its creation first"))
+		default:
+			var due bool
+			if due, err = b.prepare(ctx, j); due {
+				rest = append(rest, j)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return b.apply(ctx, rest)
+}
+
+// load reads the records and picks the first operation of each.
+func (b *batch) load(ctx context.Context, ops []Operation) ([]*job, error) {
+	byRecord := map[string]*job{}
+	var jobs []*job
+	var refs []*Ref
+	for _, op := range ops {
+		if j := byRecord[op.Record]; j != nil {
+			if op.Seq < j.op.Seq {
+				j.op = op
+			}
+			continue
+		}
+		j := &job{op: op}
+		byRecord[op.Record] = j
+		jobs = append(jobs, j)
+		refs = append(refs, &Ref{Path: recordPath(op.Record), Into: &j.rec})
+	}
+	return jobs, b.Docs.Get(ctx, refs...)
+}
+
+func (b *batch) create(ctx context.Context, j *job) error {
+	if j.rec.Ticket == "" {
+		facts, err := b.facts(ctx, j.op.Record)
+		if err != nil {
+			return err
+		}
+		ticket, err := b.crm.Create(ctx, j.op.ID, facts, b.now.Sub(j.op.At) > keyValid)
+		fault.Step(ctx, "flush.created")
+		if err != nil {
+			return b.failed(ctx, j, err)
+		}
+		j.rec.Ticket = ticket
+	}
+	return b.done(ctx, j, map[string]any{"ticket": j.rec.Ticket})
+}
+
+// prepare fills in what a comment or an update sends; false when there is nothing left to send.
+func (b *batch) prepare(ctx context.Context, j *job) (bool, error) {
+	j.change = Change{Ticket: j.rec.Ticket}
+	if j.op.Kind == crm.Update {
+		facts, err := b.facts(ctx, j.op.Record)
+		j.change.Facts = &facts
+		return err == nil, err
+	}
+	msgs, err := find[Message](ctx, b.Docs, Query{Collection: "sessions/" + j.op.Record + "/messages", Order: []Order{{Field: "at"}}})
+	if err != nil {
+		return false, err
+	}
+	var todo []Message
+	for _, m := range msgs {
+		if !m.At.After(j.op.At) && m.Direction != Note && !slices.Contains(j.rec.Posted, m.ID) {
+			todo = append(todo, m)
+		}
+	}
+	if len(todo) == 0 {
+		return false, b.done(ctx, j, nil)
+	}
+	post := b.post(todo[0])
+	j.post, j.more = todo[0].ID, len(todo) > 1
+	j.change.Post, j.change.Body, j.change.Lookup = &post, post.Body(b.cat.Record.Bodies), j.op.Attempts > 0
+	// Written down before it is sent: a comment has no key by which the CRM would know it again.
+	return true, b.Docs.Write(ctx, func(tx Tx) {
+		tx.Patch(operationPath(j.op.ID), map[string]any{"attempts": Inc(1)})
+	})
+}
+
+func (b *batch) apply(ctx context.Context, jobs []*job) error {
+	if len(jobs) == 0 {
+		return nil
+	}
+	fault.Step(ctx, "flush.claimed")
+	changes := make([]Change, len(jobs))
+	for i, j := range jobs {
+		changes[i] = j.change
+	}
+	errs := b.crm.Apply(ctx, changes)
+	fault.Step(ctx, "flush.applied")
+	for i, j := range jobs {
+		var err error
+		switch {
+		case errs[i] != nil:
+			err = b.failed(ctx, j, errs[i])
+		case j.post != "":
+			err = b.posted(ctx, j)
+		default:
+			err = b.done(ctx, j, nil)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *batch) posted(ctx context.Context, j *job) error {
+	fields := map[string]any{"posted": append(j.rec.Posted, j.post)}
+	if !j.more {
+		return b.done(ctx, j, fields)
+	}
+	return b.Docs.Write(ctx, func(tx Tx) {
+		tx.Patch(recordPath(j.op.Record), fields)
+		tx.Patch(operationPath(j.op.ID), map[string]any{"attempts": 0})
+	})
+}
+
+func (b *batch) done(ctx context.Context, j *job, record map[string]any) error {
+	return b.Docs.Write(ctx, func(tx Tx) {
+		if record != nil {
+			record["updated_at"] = b.now
+			tx.Patch(recordPath(j.op.Record), record)
+		}
+		tx.Delete(operationPath(j.op.ID))
+	})
+}
+
+func (b *batch) postpone(ctx context.Context, op Operation, until time.Time) error {
+	return b.Docs.Write(ctx, func(tx Tx) {
+		tx.Patch(operationPath(op.ID), map[string]any{"due": until})
+	})
+}
+
+// failed parks what was refused for good and blocks the record otherwise, so
+// that its operations stay in order however long the CRM is away.
+func (b *batch) failed(ctx context.Context, j *job, cause error) error {
+	if errors.Is(cause, crm.ErrRefused) {
+		return b.park(ctx, j, cause)
+	}
+	wait := min(blockFirst<<min(j.op.Attempts, 10), blockMost)
+	var after *crm.RetryAfter
+	if errors.As(cause, &after) && after.After > wait {
+		wait = after.After
+	}
+	until := b.now.Add(wait)
+	return b.Docs.Write(ctx, func(tx Tx) {
+		tx.Patch(recordPath(j.op.Record), map[string]any{"blocked_until": until})
+		tx.Patch(operationPath(j.op.ID), map[string]any{"due": until, "attempts": j.op.Attempts + 1, "reason": cause.Error()})
+	})
+}
+
+func (b *batch) park(ctx context.Context, j *job, cause error) error {
+	return b.Docs.Write(ctx, func(tx Tx) {
+		tx.Patch(operationPath(j.op.ID), map[string]any{"state": OpParked, "due": nil, "reason": cause.Error()})
+	})
+}
+
+// facts are what the record says of the session now (CR-5).
+func (b *batch) facts(ctx context.Context, id string) (crm.Facts, error) {
+	s, err := get[Session](ctx, b.Docs, sessionPath(id))
+	if err != nil || s == nil {
+		return crm.Facts{}, errors.Join(err, missing(s, "session", id))
+	}
+	f := crm.Facts{SessionID: s.ID, Subject: s.Subject, SentBy: s.Consumer.Addr, SentByName: s.Consumer.Name, ReceivedBy: b.cat.Accounts[s.Account].Address, Queue: b.cat.ByQueue[s.Queue].Name, At: s.CreatedAt}
+	if s.Agent != "" {
+		ag, err := get[Agent](ctx, b.Docs, agentPath(s.Agent))
+		if err != nil {
+			return f, err
+		}
+		f.AgentMail = s.Agent
+		if f.Agent = s.Agent; ag != nil {
+			f.Agent = ag.Name
+		}
+	}
+	return f, nil
+}
+
+func missing[T any](v *T, what, id string) error {
+	if v != nil {
+		return nil
+	}
+	return fmt.Errorf("%s %s: %w", what, id, ErrMissing)
+}
+
+func (b *batch) post(m Message) crm.Post {
+	p := crm.Post{ID: m.ID, Link: b.cat.ConsoleURL + "/sessions/" + m.Session + "#" + m.ID, At: m.At, From: m.From.Addr, Agent: m.Agent, Subject: m.Subject, Text: m.Text, Auto: m.Auto}
+	for i, to := range m.To {
+		if i > 0 {
+			p.To += ", "
+		}
+		p.To += to.Addr
+	}
+	if p.EndUser = m.From.Addr; m.Direction == Out {
+		p.EndUser = p.To
+	}
+	return p
+}

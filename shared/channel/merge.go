@@ -1,0 +1,62 @@
+package channel
+
+import (
+	"context"
+
+	"emailchannel.dev/emailchannel/shared/session"
+)
+
+// maxMerged bounds how many messages a merge moves; a longer session stays
+// and is linked by its history alone.
+const maxMerged = 100
+
+// merge folds the sessions that the mail shows to be parts of the same
+// conversation into s: replies to a mail that had not arrived began them. Their
+// messages move, their IDs go on leading here.
+func (a *arrival) merge(ctx context.Context, tx Tx, k known, s *Session, ids []string) ([]History, error) {
+	var out []History
+	for _, id := range ids {
+		from := *k.sessions[id]
+		if from.Messages > maxMerged {
+			continue
+		}
+		msgs, err := find[Message](ctx, tx, Query{Collection: "sessions/" + id + "/messages", Limit: maxMerged + 1})
+		if err != nil {
+			return nil, err
+		}
+		before := from
+		if err := from.apply(session.Merge, a.cat.Session, a.now); err != nil {
+			return nil, err
+		}
+		load(tx, before, from)
+		from.MergedInto, from.Waiting = s.ID, false
+		tx.Set(sessionPath(id), from)
+		for _, m := range msgs {
+			m.Session = s.ID
+			tx.Set(messagePath(s.ID, m.ID), m)
+			tx.Delete(messagePath(id, m.ID))
+			tx.Patch(mailPath(m.ID), map[string]any{"session": s.ID})
+		}
+		s.Messages += len(msgs)
+		s.Participants = union(s.Participants, from.Participants, maxParticipants)
+		h := entry(&from, session.KindMerged, "merged-"+k.id, ActorChannel, a.now)
+		h.To = s.ID
+		tx.Set(historyPath(id, h.ID), h)
+		out = append(out, h)
+	}
+	return out, nil
+}
+
+func union(a, b []string, most int) []string {
+	seen := map[string]bool{}
+	var out []string
+	for _, list := range [][]string{a, b} {
+		for _, v := range list {
+			if !seen[v] && len(out) < most {
+				seen[v] = true
+				out = append(out, v)
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,200 @@
+package channel
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"emailchannel.dev/emailchannel/shared/event"
+	"emailchannel.dev/emailchannel/shared/fault"
+)
+
+// Poll fetches what is new in the mailboxes: each mail goes into the archive
+// raw, then its pointer is published, then the cursor passes it (AC-6).
+type Poll struct {
+	Docs    Docs
+	Archive Archive
+	Bus     Bus
+	Secrets Secrets
+	Mail    Mailbox
+	Config  *Configuration
+	Now     Clock
+	Batch   int // mails per cursor write
+}
+
+// Mailbox reads a mail server.
+type Mailbox interface {
+	// Fetch hands over, in order and not more than most, the mails of a folder
+	// that come after the cursor, and returns the cursor past the last one
+	// that deliver took.
+	Fetch(ctx context.Context, a Account, secret, folder string, from Cursor, most int, deliver func(context.Context, Fetched) error) (Cursor, error)
+}
+
+// Cursor is how far a folder was read (RFC 3501 2.3.1.1), with the mail that
+// cannot be taken and how often it was tried.
+type Cursor struct {
+	UIDValidity uint32    `json:"uid_validity"`
+	LastUID     uint32    `json:"last_uid"`
+	FailedUID   uint32    `json:"failed_uid,omitempty"`
+	Tries       int       `json:"tries,omitempty"`
+	UpdatedAt   time.Time `json:"updated_at"`
+}
+
+// Fetched is a mail as the server hands it over.
+type Fetched struct {
+	UID, UIDValidity uint32
+	At               time.Time // INTERNALDATE
+	Size             int64
+	Body             io.Reader
+}
+
+const (
+	pollLease = 2 * time.Minute
+	pollFor   = 45 * time.Second // one invocation stops taking more after that
+)
+
+// Handle polls one account, or asks for a poll of each.
+func (p *Poll) Handle(ctx context.Context, e event.Poll) error {
+	cat, err := p.Config.Load(ctx)
+	if err != nil || !cat.Email { // CH-1: OFF leaves the servers alone
+		return err
+	}
+	if e.Account == "" {
+		return p.fanOut(ctx, cat)
+	}
+	a, ok := cat.Accounts[e.Account]
+	if _, used := cat.QueueOf(e.Account); !ok || !used || a.OutboundOnly {
+		return nil // its mail waits on the server
+	}
+	return locked(ctx, p.Docs, p.Now, "poll-"+a.ID, rand.Text(), pollLease, func() error { return p.account(ctx, a) })
+}
+
+func (p *Poll) fanOut(ctx context.Context, cat *Catalog) error {
+	var errs []error
+	for id, a := range cat.Accounts {
+		if _, used := cat.QueueOf(id); used && !a.OutboundOnly {
+			errs = append(errs, p.Bus.Publish(ctx, event.TopicPoll, event.Encode(event.Poll{Account: id})))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// account reads every folder. A server that refuses marks its account and
+// leaves the others alone (AC-3).
+func (p *Poll) account(ctx context.Context, a Account) error {
+	secret, err := p.Secrets.Get(ctx, a.Secret)
+	if err != nil {
+		return fmt.Errorf("secret of account %s: %w", a.ID, err)
+	}
+	var failed error
+	for _, folder := range a.Folders {
+		if err := p.folder(ctx, a, secret, folder); err != nil {
+			failed = errors.Join(failed, fmt.Errorf("account %s folder %s: %w", a.ID, folder, err))
+		}
+	}
+	return errors.Join(failed, p.status(ctx, a, failed))
+}
+
+// status is written when it changes, and every ten minutes as a sign of life.
+func (p *Poll) status(ctx context.Context, a Account, failed error) error {
+	now := p.Now().UTC()
+	if failed == nil && a.Status.Valid && now.Sub(a.Status.LastSuccess) < 10*time.Minute {
+		return nil
+	}
+	fields := map[string]any{"status.valid": failed == nil, "status.checked_at": now, "status.error": ""}
+	if failed != nil {
+		fields["status.error"] = failed.Error()
+	} else {
+		fields["status.last_success"] = now
+	}
+	return p.Docs.Write(ctx, func(tx Tx) { tx.Patch(accountPath(a.ID), fields) })
+}
+
+func (p *Poll) folder(ctx context.Context, a Account, secret, folder string) error {
+	path := cursorPath(a.ID, folder)
+	start := time.Now()
+	var cur Cursor
+	if have, err := get[Cursor](ctx, p.Docs, path); err != nil {
+		return err
+	} else if have != nil {
+		cur = *have
+	}
+	for time.Since(start) < pollFor {
+		next, err := p.Mail.Fetch(ctx, a, secret, folder, cur, p.Batch, func(ctx context.Context, m Fetched) error {
+			return p.take(ctx, a, folder, cur, m)
+		})
+		done := next.LastUID == cur.LastUID && next.UIDValidity == cur.UIDValidity
+		next.FailedUID, next.Tries = 0, 0
+		var bad *untaken
+		if errors.As(err, &bad) {
+			next.FailedUID, next.Tries = bad.uid, 1
+			if cur.FailedUID == bad.uid {
+				next.Tries = cur.Tries + 1
+			}
+		}
+		fault.Step(ctx, "poll.fetched")
+		if !done || err != nil {
+			next.UpdatedAt = p.Now().UTC()
+			if werr := p.Docs.Write(ctx, func(tx Tx) { tx.Set(path, next) }); werr != nil {
+				return errors.Join(err, werr)
+			}
+		}
+		if done || err != nil {
+			return err
+		}
+		cur = next
+	}
+	return nil
+}
+
+// untaken is the error of one mail that could not be taken.
+type untaken struct {
+	uid uint32
+	err error
+}
+
+func (u *untaken) Error() string { return fmt.Sprintf("UID %d: %v", u.uid, u.err) }
+func (u *untaken) Unwrap() error { return u.err }
+
+// maxTakes is after how many polls a mail that the server cannot deliver is passed.
+const maxTakes = 5
+
+func (p *Poll) take(ctx context.Context, a Account, folder string, cur Cursor, m Fetched) error {
+	src := event.Source{Account: a.ID, Folder: folder, UIDValidity: m.UIDValidity, UID: m.UID}
+	e := event.Received{Source: src, Object: "raw/" + src.Key() + ".eml", ReceivedAt: m.At.UTC(), Size: m.Size}
+	body := &watched{Reader: m.Body}
+	if err := p.Archive.Put(ctx, e.Object, "message/rfc822", body); err != nil {
+		if body.err == nil { // the archive is down, not the mail bad: wait for it
+			return fmt.Errorf("archive %s: %w", e.Object, err)
+		}
+		if cur.FailedUID != m.UID || cur.Tries < maxTakes {
+			return &untaken{m.UID, err}
+		}
+		return p.Docs.Write(ctx, func(tx Tx) {
+			tx.Set(quarantinePath(e.Key()), Quarantined{ID: digest(e.Key()), Event: e, Reason: "cannot be fetched: " + err.Error(), Tries: cur.Tries, At: p.Now().UTC()})
+		})
+	}
+	fault.Step(ctx, "poll.archived")
+	if err := p.Bus.Publish(ctx, event.TopicReceived, event.Encode(e)); err != nil {
+		return fmt.Errorf("publish %s: %w", e.Object, err)
+	}
+	fault.Step(ctx, "poll.published")
+	return nil
+}
+
+// watched remembers whether reading failed.
+type watched struct {
+	io.Reader
+	err error
+}
+
+func (w *watched) Read(b []byte) (int, error) {
+	n, err := w.Reader.Read(b)
+	if err != nil && err != io.EOF {
+		w.err = err
+	}
+	return n, err
+}

@@ -1,0 +1,119 @@
+package channel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"time"
+
+	"emailchannel.dev/emailchannel/shared/email"
+	"emailchannel.dev/emailchannel/shared/event"
+	"emailchannel.dev/emailchannel/shared/fault"
+)
+
+// Receive turns an archived mail into a message of a session: it parses,
+// recognises what came before, threads, moves the session and tells others.
+type Receive struct {
+	Docs    Docs
+	Archive Archive
+	Bus     Bus
+	Config  *Configuration
+	Now     Clock
+	Limits  email.Limits
+}
+
+// maxTries is after how many deliveries a mail that cannot be processed is
+// set aside, so that it blocks nothing and somebody looks at it (AC-7).
+const maxTries = 10
+
+// Handle processes one event; attempt counts its deliveries from 1. A mail
+// that fails for good, or too often, is quarantined with its reason. The error
+// that remains asks for another delivery.
+func (r *Receive) Handle(ctx context.Context, e event.Received, attempt int) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = r.quarantine(ctx, e, fmt.Errorf("panic: %v\n%s", p, debug.Stack()), attempt)
+		}
+	}()
+	err = r.receive(ctx, e)
+	if err == nil || !fault.IsPermanent(err) && attempt < maxTries {
+		return err
+	}
+	return r.quarantine(ctx, e, err, attempt)
+}
+
+func (r *Receive) receive(ctx context.Context, e event.Received) error {
+	m, files, err := r.parse(ctx, e)
+	if err != nil {
+		return err
+	}
+	fault.Step(ctx, "receive.parsed")
+	cat, err := r.Config.Load(ctx)
+	if err != nil {
+		return err
+	}
+	a := arrival{Received: e, mail: m, files: files, cat: cat, now: r.Now().UTC()}
+	var entries []History
+	err = r.Docs.Update(ctx, func(ctx context.Context, tx Tx) error {
+		entries, err = a.store(ctx, tx)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("store mail %s: %w", e.Object, err)
+	}
+	for _, h := range entries {
+		if err := announce(ctx, r.Bus, r.Docs, "receive", h); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// parse reads the raw mail once, from the archive through the parser back into
+// the archive, where its files go.
+func (r *Receive) parse(ctx context.Context, e event.Received) (*email.Mail, []Attachment, error) {
+	raw, err := r.Archive.Open(ctx, e.Object)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open %s: %w", e.Object, err)
+	}
+	defer raw.Close()
+	var files []Attachment
+	m, err := email.Parse(raw, "", r.Limits, func(p email.Part, content io.Reader) error {
+		object := partObject(e.Object, p.Index)
+		files = append(files, Attachment{Name: p.Name, Type: p.Type, ContentID: p.ContentID, Inline: p.Disposition == "inline", Object: object})
+		return r.Archive.Put(ctx, object, p.Type, content)
+	})
+	if errors.Is(err, email.ErrEmpty) {
+		return nil, nil, fault.Permanent(err)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("parse %s: %w", e.Object, err)
+	}
+	sizes := map[string]int64{}
+	for _, p := range m.Parts {
+		sizes[partObject(e.Object, p.Index)] = p.Size
+	}
+	for i := range files {
+		files[i].Size = sizes[files[i].Object]
+	}
+	return m, files, nil
+}
+
+// Quarantined is a mail that could not be processed (AC-7). Its raw form is in
+// the archive; a retry publishes its event again.
+type Quarantined struct {
+	ID     string         `json:"id"`
+	Event  event.Received `json:"event"`
+	Reason string         `json:"reason"`
+	Tries  int            `json:"tries"`
+	At     time.Time      `json:"at"`
+}
+
+func (r *Receive) quarantine(ctx context.Context, e event.Received, cause error, attempt int) error {
+	path := quarantinePath(e.Key())
+	return r.Docs.Write(ctx, func(tx Tx) {
+		tx.Set(path, Quarantined{ID: digest(e.Key()), Event: e, Reason: cause.Error(), Tries: attempt, At: r.Now().UTC()})
+	})
+}

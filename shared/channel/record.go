@@ -1,0 +1,159 @@
+package channel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"emailchannel.dev/emailchannel/shared/crm"
+	"emailchannel.dev/emailchannel/shared/event"
+	"emailchannel.dev/emailchannel/shared/fault"
+	"emailchannel.dev/emailchannel/shared/session"
+	"emailchannel.dev/emailchannel/shared/thread"
+)
+
+// CRMRecord is what the CRM has of a session: records/{session}.
+type CRMRecord struct {
+	Session      string    `json:"session"`
+	CRM          string    `json:"crm"`
+	Ticket       string    `json:"ticket"` // empty until it was created
+	Posted       []string  `json:"posted,omitempty"`
+	Seq          int       `json:"seq"` // of the last operation
+	BlockedUntil time.Time `json:"blocked_until,omitzero"`
+	UpdatedAt    time.Time `json:"updated_at"`
+}
+
+// OpState is where a CRM operation stands; one that was carried out is gone.
+type OpState string
+
+const (
+	OpPending OpState = "pending"
+	OpParked  OpState = "parked" // refused for good, kept for a replay (CR-7)
+)
+
+// Operation is one thing that the CRM has to be told: crmops/{ID}. Operations
+// of a record are carried out in the order of Seq. Each says what to bring up
+// to date, not what to add, so doing it again adds nothing.
+type Operation struct {
+	ID       string    `json:"id"`
+	Record   string    `json:"record"` // the session
+	Seq      int       `json:"seq"`
+	Kind     crm.Kind  `json:"kind"`
+	State    OpState   `json:"state"`
+	Due      time.Time `json:"due"`
+	At       time.Time `json:"at"`
+	Attempts int       `json:"attempts"`
+	Reason   string    `json:"reason,omitempty"`
+}
+
+// Record decides what the CRM has to learn of an event and stores it as
+// operations (CR-1, CR-2).
+type Record struct {
+	Docs   Docs
+	Bus    Bus
+	Config *Configuration
+	Now    Clock
+
+	mu     sync.Mutex
+	nudged time.Time
+}
+
+var triggers = map[session.Kind]crm.Trigger{
+	session.KindReceived:    crm.Inbound,
+	session.KindAnswered:    crm.Outbound,
+	session.KindAssigned:    crm.Changed,
+	session.KindUnassigned:  crm.Changed,
+	session.KindTransferred: crm.Changed,
+	session.KindClosed:      crm.Ended,
+}
+
+// Handle stores the operations of one event, once.
+func (r *Record) Handle(ctx context.Context, e event.Session) error {
+	trigger, ok := triggers[session.Kind(e.Kind)]
+	if !ok {
+		return nil
+	}
+	cat, err := r.Config.Load(ctx)
+	if err != nil || cat.CRM.Kind == "" || cat.CRM.Kind == "none" {
+		return err
+	}
+	var stored bool
+	err = r.Docs.Update(ctx, func(ctx context.Context, tx Tx) error {
+		stored = false
+		rec, err := get[CRMRecord](ctx, tx, recordPath(e.Session))
+		if err != nil {
+			return err
+		}
+		var known crm.Record
+		if rec != nil {
+			known = crm.Record{Exists: true, Created: rec.Ticket != ""}
+		}
+		kinds := crm.Decide(trigger, cat.Record, known)
+		if len(kinds) == 0 {
+			return nil
+		}
+		if rec == nil {
+			if rec, err = r.inherit(ctx, tx, e.Session, cat); err != nil {
+				return err
+			}
+		}
+		now := r.Now().UTC()
+		for _, kind := range kinds {
+			rec.Seq++
+			op := Operation{ID: digest(e.Session, e.ID, string(kind)), Record: e.Session, Seq: rec.Seq, Kind: kind, State: OpPending, Due: now, At: now}
+			tx.Create(operationPath(op.ID), op)
+		}
+		rec.UpdatedAt = now
+		tx.Set(recordPath(e.Session), rec)
+		stored = true
+		return nil
+	})
+	if err != nil && !errors.Is(err, ErrExists) { // exists: stored by an earlier delivery
+		return fmt.Errorf("record %s of session %s: %w", e.Kind, e.Session, err)
+	}
+	fault.Step(ctx, "record.committed")
+	if !stored && err == nil {
+		return nil
+	}
+	return r.nudge(ctx, cat)
+}
+
+// inherit makes the record of a session; one that goes on a thread whose
+// session is closed for good keeps that one's ticket (CR-1).
+func (r *Record) inherit(ctx context.Context, tx Tx, id string, cat *Catalog) (*CRMRecord, error) {
+	rec := &CRMRecord{Session: id, CRM: cat.CRM.Kind}
+	s, err := get[Session](ctx, tx, sessionPath(id))
+	if err != nil || s == nil || s.Linked == "" || s.LinkedBy != thread.RuleExpired {
+		return rec, err
+	}
+	old, err := get[CRMRecord](ctx, tx, recordPath(s.Linked))
+	if err == nil && old != nil {
+		rec.Ticket = old.Ticket
+	}
+	return rec, err
+}
+
+// nudge wakes flush, at most twice per batching period: flush waits that
+// period before it looks, so it sees what is stored meanwhile.
+func (r *Record) nudge(ctx context.Context, cat *Catalog) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if time.Since(r.nudged) < cat.cadence()/2 {
+		return nil
+	}
+	if err := r.Bus.Publish(ctx, event.TopicFlush, event.Message{}); err != nil {
+		return fmt.Errorf("publish %s: %w", event.TopicFlush, err)
+	}
+	r.nudged = time.Now()
+	return nil
+}
+
+// cadence is how long CRM operations are gathered (ZD-11).
+func (c *Catalog) cadence() time.Duration {
+	if s := c.CRM.Seconds; s >= 1 && s <= 60 {
+		return time.Duration(s) * time.Second
+	}
+	return 10 * time.Second
+}

@@ -1,0 +1,199 @@
+package channel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"emailchannel.dev/emailchannel/shared/event"
+	"emailchannel.dev/emailchannel/shared/fault"
+	"emailchannel.dev/emailchannel/shared/session"
+)
+
+// OutState is where a mail of ours stands on its way out (AG-3).
+type OutState string
+
+const (
+	Queued    OutState = "queued"    // not yet given to the server; tried until it is
+	Sending   OutState = "sending"   // its content is being given to the server
+	Accepted  OutState = "accepted"  // the server took it
+	Rejected  OutState = "rejected"  // the server refused it for good, or too long
+	Uncertain OutState = "uncertain" // the server may have it; people or a report decide
+)
+
+// Outbound is a mail on its way out: outbound/{ID}.
+type Outbound struct {
+	ID        string            `json:"id"`
+	State     OutState          `json:"state"`
+	Session   string            `json:"session"`
+	Message   string            `json:"message"`
+	Account   string            `json:"account"`
+	Agent     string            `json:"agent,omitempty"`
+	Auto      bool              `json:"auto"`
+	From      string            `json:"from"`
+	To        []string          `json:"to"` // envelope recipients
+	Object    string            `json:"object"`
+	Size      int64             `json:"size"`
+	Attempts  int               `json:"attempts"`
+	Due       time.Time         `json:"due"` // queued: next try; sending: when it counts as uncertain
+	CreatedAt time.Time         `json:"created_at"`
+	UpdatedAt time.Time         `json:"updated_at"`
+	Answer    string            `json:"answer,omitempty"` // the server's last words
+	Refused   map[string]string `json:"refused,omitempty"`
+	Bounced   string            `json:"bounced,omitempty"`
+	BouncedAt time.Time         `json:"bounced_at,omitzero"`
+}
+
+// Receipt is a server's answer to a mail that it took.
+type Receipt struct {
+	Answer  string
+	Refused map[string]string // recipients that were refused while others were taken
+}
+
+// Sender gives a mail to an account's server. It reads msg only after the
+// server has asked for the content; an error of that read ends the attempt
+// before the mail is complete.
+type Sender interface {
+	Send(ctx context.Context, a Account, secret, from string, to []string, size int64, msg io.Reader) (Receipt, error)
+}
+
+// Errors of a Sender; any other is worth another try.
+var (
+	ErrRejected  = errors.New("the server refused the mail for good")
+	ErrUncertain = errors.New("the server may or may not have taken the mail")
+)
+
+// Send delivers outbound mail, each at most once automatically after its
+// content was begun.
+type Send struct {
+	Docs    Docs
+	Archive Archive
+	Bus     Bus
+	Secrets Secrets
+	Mail    Sender
+	Config  *Configuration
+	Now     Clock
+}
+
+const (
+	sendLease = 10 * time.Minute   // longer than any attempt
+	sendFor   = 5 * 24 * time.Hour // 4xx answers are retried that long (RFC 5321 4.5.4.1)
+	sendFirst = time.Minute        // back-off of the first retry, doubled each time
+	sendMost  = 2 * time.Hour      // and at most this
+)
+
+// errTaken means that the mail is not queued any more.
+var errTaken = errors.New("another attempt has this mail")
+
+// Handle makes one attempt if the mail is still queued.
+func (s *Send) Handle(ctx context.Context, e event.Outbound) error {
+	o, err := get[Outbound](ctx, s.Docs, outboundPath(e.ID))
+	if err != nil || o == nil || o.State != Queued {
+		return err
+	}
+	cat, err := s.Config.Load(ctx)
+	if err != nil {
+		return err
+	}
+	if !cat.Email { // CH-1: it stays queued, and Sweep brings it back
+		return nil
+	}
+	a, ok := cat.Accounts[o.Account]
+	if !ok {
+		return s.finish(ctx, o, Rejected, "account "+o.Account+" does not exist", nil)
+	}
+	receipt, err := s.attempt(ctx, a, o)
+	fault.Step(ctx, "send.answered")
+	switch {
+	case err == nil:
+		return s.finish(ctx, o, Accepted, receipt.Answer, receipt.Refused)
+	case errors.Is(err, errTaken):
+		return nil
+	case errors.Is(err, ErrUncertain):
+		return s.finish(ctx, o, Uncertain, err.Error(), nil)
+	case errors.Is(err, ErrRejected), s.Now().Sub(o.CreatedAt) > sendFor:
+		return s.finish(ctx, o, Rejected, err.Error(), nil)
+	}
+	return s.later(ctx, o, err)
+}
+
+func (s *Send) attempt(ctx context.Context, a Account, o *Outbound) (Receipt, error) {
+	secret, err := s.Secrets.Get(ctx, a.Secret)
+	if err != nil {
+		return Receipt{}, fmt.Errorf("secret of account %s: %w", a.ID, err)
+	}
+	body, err := s.Archive.Open(ctx, o.Object)
+	if err != nil {
+		return Receipt{}, fmt.Errorf("open %s: %w", o.Object, err)
+	}
+	defer body.Close()
+	fault.Step(ctx, "send.connecting")
+	return s.Mail.Send(ctx, a, secret, o.From, o.To, o.Size, &claiming{Reader: body, claim: func() error { return s.claim(ctx, o) }})
+}
+
+// claiming claims the mail at the moment the server wants its content.
+type claiming struct {
+	io.Reader
+	claim func() error
+	done  bool
+}
+
+func (c *claiming) Read(b []byte) (int, error) {
+	if !c.done {
+		if err := c.claim(); err != nil {
+			return 0, err
+		}
+		c.done = true
+	}
+	return c.Reader.Read(b)
+}
+
+// claim moves the mail from queued to sending. Whoever does not get it sends
+// nothing.
+func (s *Send) claim(ctx context.Context, o *Outbound) error {
+	err := s.Docs.Update(ctx, func(ctx context.Context, tx Tx) error {
+		have, err := get[Outbound](ctx, tx, outboundPath(o.ID))
+		if err != nil {
+			return err
+		}
+		if have == nil || have.State != Queued {
+			return errTaken
+		}
+		now := s.Now().UTC()
+		tx.Patch(outboundPath(o.ID), map[string]any{"state": Sending, "attempts": Inc(1), "due": now.Add(sendLease), "updated_at": now})
+		return nil
+	})
+	fault.Step(ctx, "send.claimed")
+	return err
+}
+
+// later puts the mail back with a back-off.
+func (s *Send) later(ctx context.Context, o *Outbound, cause error) error {
+	wait := min(sendFirst<<min(o.Attempts, 10), sendMost)
+	now := s.Now().UTC()
+	return s.Docs.Write(ctx, func(tx Tx) {
+		tx.Patch(outboundPath(o.ID), map[string]any{"state": Queued, "attempts": o.Attempts + 1, "due": now.Add(wait), "updated_at": now, "answer": cause.Error()})
+	})
+}
+
+// finish stores the outcome; a failed mail of an agent is told to him by the
+// session's history.
+func (s *Send) finish(ctx context.Context, o *Outbound, state OutState, answer string, refused map[string]string) error {
+	now := s.Now().UTC()
+	fields := map[string]any{"state": state, "due": nil, "updated_at": now, "answer": answer}
+	if len(refused) > 0 {
+		fields["refused"] = refused
+	}
+	var h History
+	if state != Accepted || len(refused) > 0 {
+		h = History{ID: "send-" + o.ID, Session: o.Session, Kind: session.KindSendFailed, At: now, Actor: ActorChannel, Agent: o.Agent, Message: o.Message, To: string(state), Note: answer}
+	}
+	return s.Docs.Write(ctx, func(tx Tx) {
+		tx.Patch(outboundPath(o.ID), fields)
+		if h.ID != "" {
+			tx.Set(historyPath(h.Session, h.ID), h)
+		}
+	})
+}

@@ -1,0 +1,163 @@
+package channel
+
+import (
+	"time"
+
+	"emailchannel.dev/emailchannel/shared/email"
+	"emailchannel.dev/emailchannel/shared/event"
+	"emailchannel.dev/emailchannel/shared/session"
+	"emailchannel.dev/emailchannel/shared/thread"
+)
+
+// Session is one conversation that the centre handles. Its ID never changes.
+type Session struct {
+	ID           string        `json:"id"`
+	State        session.State `json:"state"`
+	EnteredAt    time.Time     `json:"entered_at"`    // entry into State
+	LastActivity time.Time     `json:"last_activity"` // the last mail or agent's act
+	Since        time.Time     `json:"since"`         // from which the state's threshold counts (SE-4)
+	Queue        string        `json:"queue"`
+	Account      string        `json:"account"` // through which it came in and answers go out
+	Agent        string        `json:"agent"`
+	Waiting      bool          `json:"waiting"` // for an agent, by the rules of AS-3
+	WaitingSince time.Time     `json:"waiting_since,omitzero"`
+	Subject      string        `json:"subject"`
+	Consumer     email.Address `json:"consumer"`
+	Participants []string      `json:"participants"` // normalised addresses of all who wrote or were written to
+	Messages     int           `json:"messages"`
+	FirstMessage string        `json:"first_message"`
+	LastInbound  string        `json:"last_inbound"`
+	Outbound     bool          `json:"outbound"` // started by an agent
+	Linked       string        `json:"linked,omitempty"`
+	LinkedBy     thread.Rule   `json:"linked_by,omitempty"`
+	MergedInto   string        `json:"merged_into,omitempty"`
+	CreatedAt    time.Time     `json:"created_at"`
+	AnsweredAt   time.Time     `json:"answered_at,omitzero"` // first reply of an agent
+	UpdatedAt    time.Time     `json:"updated_at"`
+}
+
+func (s *Session) facts() session.Facts {
+	return session.Facts{State: s.State, EnteredAt: s.EnteredAt, LastActivity: s.LastActivity}
+}
+
+// apply moves the session by an event of the state machine.
+func (s *Session) apply(e session.Event, set session.Settings, now time.Time) error {
+	f, err := session.Apply(s.facts(), e, set, now)
+	if err != nil {
+		return err
+	}
+	s.State, s.EnteredAt, s.LastActivity = f.State, f.EnteredAt, f.LastActivity
+	s.Since, s.UpdatedAt = session.Since(f), now
+	return nil
+}
+
+// wait puts the session among those that wait for an agent.
+func (s *Session) wait(now time.Time) {
+	if s.Agent == "" && !s.Waiting {
+		s.Waiting, s.WaitingSince = true, now
+	}
+}
+
+// Direction of a message.
+type Direction string
+
+const (
+	In   Direction = "in"
+	Out  Direction = "out"
+	Note Direction = "note" // internal, never mailed
+)
+
+// Message is one mail or note of a session: sessions/{id}/messages/{ID}.
+type Message struct {
+	ID          string          `json:"id"` // the mail's fingerprint
+	Session     string          `json:"session"`
+	Direction   Direction       `json:"direction"`
+	Auto        bool            `json:"auto"`            // an auto-response of ours
+	Agent       string          `json:"agent,omitempty"` // who wrote it
+	From        email.Address   `json:"from"`
+	ReplyTo     []email.Address `json:"reply_to,omitempty"`
+	To          []email.Address `json:"to"`
+	Cc          []email.Address `json:"cc,omitempty"`
+	Subject     string          `json:"subject"`
+	MessageID   string          `json:"message_id"`
+	InReplyTo   string          `json:"in_reply_to,omitempty"`
+	References  []string        `json:"references,omitempty"`
+	At          time.Time       `json:"at"`
+	Text        string          `json:"text"`
+	HTML        string          `json:"html,omitempty"`
+	Attachments []Attachment    `json:"attachments,omitempty"`
+	Class       email.Class     `json:"class,omitempty"`
+	ClassReason string          `json:"class_reason,omitempty"`
+	NoAnswer    string          `json:"no_answer,omitempty"` // why no auto-response was sent (AR-6)
+	Degraded    []string        `json:"degraded,omitempty"`  // what parsing had to repair or leave out (OP-5)
+	Raw         string          `json:"raw"`                 // object in the archive
+	Outbound    string          `json:"outbound,omitempty"`  // outbound/{id}
+	Bounced     string          `json:"bounced,omitempty"`   // what the report says
+	Size        int64           `json:"size"`
+}
+
+// Attachment is a file or inline image of a message.
+type Attachment struct {
+	Name      string `json:"name"`
+	Type      string `json:"type"`
+	ContentID string `json:"content_id,omitempty"`
+	Inline    bool   `json:"inline,omitempty"`
+	Size      int64  `json:"size"`
+	Object    string `json:"object"` // in the archive
+}
+
+// History is one interaction of a session (SE-1), and the outbox of its event:
+// Due is set until the event has been published.
+type History struct {
+	ID       string       `json:"id"`
+	Session  string       `json:"session"`
+	Kind     session.Kind `json:"kind"`
+	At       time.Time    `json:"at"`
+	Actor    string       `json:"actor"` // an agent's ID, "end-user" or "channel"
+	Queue    string       `json:"queue"`
+	Agent    string       `json:"agent,omitempty"`
+	Message  string       `json:"message,omitempty"`
+	From     string       `json:"from,omitempty"` // state, queue or agent before
+	To       string       `json:"to,omitempty"`
+	Note     string       `json:"note,omitempty"`
+	Rule     string       `json:"rule,omitempty"` // why (AS-7)
+	Inputs   []string     `json:"inputs,omitempty"`
+	Scenario string       `json:"scenario,omitempty"`
+	Due      time.Time    `json:"due,omitzero"`
+}
+
+// Actors that are no people.
+const (
+	ActorChannel = "channel"
+	ActorEndUser = "end-user"
+)
+
+func (h History) event() event.Session {
+	return event.Session{ID: h.ID, Session: h.Session, Queue: h.Queue, Kind: string(h.Kind), Message: h.Message, Agent: h.Agent, Scenario: h.Scenario, At: h.At}
+}
+
+// MailState tells what is known of a mail.
+type MailState string
+
+const (
+	Stored     MailState = "stored"     // received or sent, part of a session
+	Announced  MailState = "announced"  // named by a reply that came first
+	Suppressed MailState = "suppressed" // archived without a session, with a reason
+)
+
+// Mail is the one document of a distinct mail, in or out.
+type Mail struct {
+	State     MailState      `json:"state"`
+	Session   string         `json:"session"`
+	Direction Direction      `json:"direction"`
+	MessageID string         `json:"message_id,omitempty"`
+	Sender    string         `json:"sender,omitempty"` // normalised; tells a reused Message-ID from a second delivery
+	Content   string         `json:"content,omitempty"`
+	Sources   []event.Source `json:"sources,omitempty"` // every delivery of it
+	Event     string         `json:"event,omitempty"`   // the history entry of its arrival
+	Rule      string         `json:"rule,omitempty"`    // thread.Rule, or why it was suppressed
+	Outbound  string         `json:"outbound,omitempty"`
+	Raw       string         `json:"raw,omitempty"`
+	At        time.Time      `json:"at"`
+	Expires   time.Time      `json:"expires,omitzero"` // TTL of an announced one
+}

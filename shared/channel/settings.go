@@ -1,0 +1,133 @@
+package channel
+
+import (
+	"time"
+
+	"emailchannel.dev/emailchannel/shared/crm"
+	"emailchannel.dev/emailchannel/shared/hours"
+	"emailchannel.dev/emailchannel/shared/reply"
+	"emailchannel.dev/emailchannel/shared/route"
+	"emailchannel.dev/emailchannel/shared/session"
+)
+
+// Settings are the channel's own, in settings/channel.
+type Settings struct {
+	Version      int64            `json:"version"` // grows with every change of any setting
+	Email        bool             `json:"email"`   // CH-1
+	Queues       bool             `json:"queues"`  // QU-1: the tile on the global queue page
+	SubjectToken bool             `json:"subject_token"`
+	SubjectEdit  bool             `json:"subject_edit"`
+	Company      string           `json:"company"`
+	Session      session.Settings `json:"session"`
+	Caps         reply.Caps       `json:"caps"`
+	CRM          CRMSettings      `json:"crm"`
+	Record       crm.Settings     `json:"record"`
+	ConsoleURL   string           `json:"console_url"` // to which links in the CRM lead
+	UpdatedAt    time.Time        `json:"updated_at"`
+}
+
+// CRMSettings name the CRM and how to reach it.
+type CRMSettings struct {
+	Kind    string `json:"kind"` // "zendesk" or "none"
+	BaseURL string `json:"base_url"`
+	User    string `json:"user"`
+	Secret  string `json:"secret"`        // of the API token
+	Seconds int    `json:"flush_seconds"` // 1–60: how long operations are gathered
+}
+
+// Security of a connection to a mail server.
+type Security string
+
+// Server is a mail server of an account.
+type Server struct {
+	Host     string   `json:"host"`
+	Port     int      `json:"port"`
+	Security Security `json:"security"` // tls, starttls; none in the emulator only
+}
+
+// Account is a mailbox: IMAP in, SMTP out (AC-2). Its secret is elsewhere.
+type Account struct {
+	ID           string        `json:"id"`
+	User         string        `json:"user"`
+	Address      string        `json:"address"`
+	Service      string        `json:"service"` // "imap", the only one
+	Incoming     Server        `json:"incoming"`
+	Outgoing     Server        `json:"outgoing"`
+	Secret       string        `json:"secret"` // name in Secret Manager
+	OutboundOnly bool          `json:"outbound_only"`
+	Folders      []string      `json:"folders"`
+	Status       AccountStatus `json:"status"`
+	UpdatedAt    time.Time     `json:"updated_at"`
+}
+
+// AccountStatus is what the last log-in said (AC-1, AC-3).
+type AccountStatus struct {
+	Valid       bool      `json:"valid"`
+	Error       string    `json:"error,omitempty"` // the server's answer
+	CheckedAt   time.Time `json:"checked_at,omitzero"`
+	LastSuccess time.Time `json:"last_success,omitzero"`
+}
+
+// Queue is an e-mail menu (QU-*).
+type Queue struct {
+	ID        string          `json:"id"`
+	Name      string          `json:"name"`
+	Language  string          `json:"language"` // en, id, fr or de
+	On        bool            `json:"on"`
+	Parent    string          `json:"parent,omitempty"`
+	Order     int             `json:"order"`
+	Accounts  []string        `json:"accounts"`
+	Agents    []string        `json:"agents"`
+	Teams     []string        `json:"teams"`
+	Assign    route.Policy    `json:"assign"`
+	Hours     hours.Hours     `json:"hours"`
+	Response  AutoResponse    `json:"response"`
+	Signature reply.Signature `json:"signature"`
+	UpdatedAt time.Time       `json:"updated_at"`
+}
+
+// AutoResponse is a queue's automatic answer (AR-1).
+type AutoResponse struct {
+	On      bool   `json:"on"`
+	Account string `json:"account,omitempty"` // sender; empty: the session's own
+	HTML    string `json:"html"`
+	Inline  []File `json:"inline,omitempty"`
+	Files   []File `json:"files,omitempty"`
+}
+
+// File is an image or file that goes out with mail; its content is in the archive.
+type File struct {
+	Name      string `json:"name"`
+	Type      string `json:"type"`
+	ContentID string `json:"content_id,omitempty"`
+	Object    string `json:"object"`
+	Size      int64  `json:"size"`
+}
+
+// Agent is a user of the channel. ID is the e-mail address, normalised.
+type Agent struct {
+	ID           string           `json:"id"`
+	Name         string           `json:"name"`
+	Alias        string           `json:"alias"` // the address that customers see, SG-1
+	Role         string           `json:"role"`  // agent, supervisor or admin
+	Teams        []string         `json:"teams"`
+	Queues       []string         `json:"queues"` // all that the agent serves, directly or by team
+	LoggedIn     bool             `json:"logged_in"`
+	Open         int              `json:"open"` // unopened, reopened and active sessions
+	LastAssigned time.Time        `json:"last_assigned"`
+	Daily        map[string]Daily `json:"daily,omitempty"` // by queue
+	UpdatedAt    time.Time        `json:"updated_at"`
+}
+
+// Daily counts automatic assignments of one queue on one of its days.
+type Daily struct {
+	Day string `json:"day"`
+	N   int    `json:"n"`
+}
+
+// Team is a group of agents that queues name as one.
+type Team struct {
+	ID        string    `json:"id"`
+	Name      string    `json:"name"`
+	UpdatedAt time.Time `json:"updated_at"`
+}

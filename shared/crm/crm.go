@@ -1,0 +1,159 @@
+// Package crm holds the rules by which the CRM learns of e-mail sessions
+// (CR-1, CR-2, CR-5), as pure tables: what happened, the settings and what the
+// record has already, to the operations that are due.
+//
+// An operation is written down under a key that is the same at every attempt
+// before anything is sent; carrying one out is the business of the adapters.
+package crm
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// When tells at which moment bodies are posted.
+type When string
+
+const (
+	AtEnd      When = "end"   // when the session is closed: the whole thread, once
+	AfterReply When = "reply" // after each reply of an agent: the thread so far
+)
+
+// Settings are the record settings of an admin; [Default] gives the product's.
+type Settings struct {
+	Incoming     bool `json:"incoming"`      // CR-1: inbound mail without a record gets one
+	Outgoing     bool `json:"outgoing"`      // CR-1: outbound mail likewise
+	Bodies       bool `json:"bodies"`        // CR-2: comments carry the text; else time, agent and end user only
+	CommentsWhen When `json:"comments_when"` // CR-2
+}
+
+// Default is what a new channel starts with.
+func Default() Settings {
+	return Settings{Incoming: true, Outgoing: true, Bodies: true, CommentsWhen: AtEnd}
+}
+
+// Validate names every bad field.
+func (s Settings) Validate() error {
+	if s.CommentsWhen != AtEnd && s.CommentsWhen != AfterReply {
+		return fmt.Errorf("record.comments_when: %q is neither %q nor %q", s.CommentsWhen, AtEnd, AfterReply)
+	}
+	return nil
+}
+
+// Trigger is what happened to a session, as far as the CRM cares.
+type Trigger string
+
+const (
+	Inbound  Trigger = "inbound"  // a mail came in
+	Outbound Trigger = "outbound" // an agent started a session or replied
+	Changed  Trigger = "changed"  // another agent, queue or state
+	Ended    Trigger = "ended"    // the session was closed
+)
+
+// Kind of an operation.
+type Kind string
+
+const (
+	Create  Kind = "create"  // open a ticket for the session
+	Comment Kind = "comment" // post the messages that the record does not have yet
+	Update  Kind = "update"  // bring agent, queue and status up to date
+)
+
+// Record is what is known of the session's ticket.
+type Record struct {
+	Exists  bool // a ticket exists or its creation is under way
+	Created bool // the ticket exists
+}
+
+// Decide returns the operations that a trigger makes due, in order.
+func Decide(t Trigger, s Settings, r Record) []Kind {
+	switch {
+	case t == Inbound && !r.Exists && s.Incoming, t == Outbound && !r.Exists && s.Outgoing:
+		if t == Outbound && s.CommentsWhen == AfterReply {
+			return []Kind{Create, Comment}
+		}
+		return []Kind{Create}
+	case !r.Exists:
+		return nil
+	case t == Outbound && s.CommentsWhen == AfterReply:
+		return []Kind{Comment}
+	case t == Changed && r.Created: // a ticket not yet created is created with today's facts
+		return []Kind{Update}
+	case t == Ended && s.CommentsWhen == AtEnd:
+		return []Kind{Comment}
+	}
+	return nil
+}
+
+// Facts are what a record says of its session (CR-5).
+type Facts struct {
+	SessionID, Subject      string
+	SentBy, SentByName      string
+	ReceivedBy              string
+	Agent, Queue, AgentMail string
+	At                      time.Time
+}
+
+// Description is the first, internal text of the record.
+func (f Facts) Description() string {
+	agent := f.Agent
+	if agent == "" {
+		agent = "not assigned"
+	}
+	var b strings.Builder
+	for _, row := range [][2]string{
+		{"Sent by", f.SentBy}, {"Received by", f.ReceivedBy}, {"Session ID", f.SessionID},
+		{"Assigned agent", agent}, {"Queue", f.Queue}, {"Subject", f.Subject},
+		{"Received at", f.At.UTC().Format(time.RFC3339)},
+	} {
+		fmt.Fprintf(&b, "%s: %s\n", row[0], row[1])
+	}
+	return b.String()
+}
+
+// Post is one message as a comment tells it.
+type Post struct {
+	ID           string // of the message; part of Link
+	Link         string // the message in the agent page
+	At           time.Time
+	From, To     string
+	Agent        string // the agent who wrote it, if one did
+	EndUser      string
+	Subject      string
+	Text         string
+	Public, Auto bool
+}
+
+// MaxComment is the largest comment in bytes that Zendesk takes.
+const MaxComment = 64 << 10
+
+// Body is the text of the comment. Its link holds the message's ID, by which
+// a comment is recognised whose answer was lost.
+func (p Post) Body(bodies bool) string {
+	if !bodies {
+		return fmt.Sprintf("%s\nAgent: %s\nEnd user: %s\n%s", p.At.UTC().Format(time.RFC3339), p.Agent, p.EndUser, p.Link)
+	}
+	head := fmt.Sprintf("From: %s\nTo: %s\nDate: %s\nSubject: %s\n\n", p.From, p.To, p.At.UTC().Format(time.RFC3339), p.Subject)
+	tail := "\n\n" + p.Link
+	room := MaxComment - len(head) - len(tail)
+	text := p.Text
+	if len(text) > room {
+		const cut = "\n[shortened]"
+		text = strings.ToValidUTF8(text[:max(room-len(cut), 0)], "") + cut
+	}
+	return head + text + tail
+}
+
+// ErrRefused is wrapped by errors of writes that the CRM refused for good.
+var ErrRefused = errors.New("refused by the CRM")
+
+// RetryAfter is an error that names when the CRM wants to be asked again.
+type RetryAfter struct {
+	Err   error
+	After time.Duration
+}
+
+func (e *RetryAfter) Error() string { return e.Err.Error() }
+func (e *RetryAfter) Unwrap() error { return e.Err }

@@ -1,0 +1,24 @@
+// Package email turns bytes into a Mail and a Draft into bytes.
+//
+// # What it decides
+//
+//   - Parse reads one RFC 5322 message in one pass and keeps what it got. Malformed mail is never an error: each
+//     repair and each bound that was reached is named in Mail.Degraded. Attachments are streamed to the caller.
+//   - Class says what kind of mail it is: bounce, feedback, auto, list, normal (in this order of precedence), and
+//     Suppress whether an automatic answer is forbidden (RFC 3834 and the headers in use).
+//   - Fingerprint is the identity of a mail: a hash of the canonical Message-ID, or of its content where there is none.
+//   - SplitReply folds the quote below a reply; nothing is ever deleted.
+//   - Compose writes a Draft as multipart/mixed{related{alternative}}, only as deep as needed, DKIM-signed on request.
+//
+// # What it never does
+//
+// No network, clock, logger or randomness of its own: equal input gives equal output, so a redelivered event
+// composes the same bytes again. (The DKIM signature alone carries the time of signing.) It does not sanitise HTML
+// for display and does not know which addresses are ours; both belong to the caller.
+//
+// # Why MIME is walked here and not by go-message
+//
+// go-message's multipart reader gives up the whole mail at the first bad header line of a part, loses the parts after
+// a child without its closing boundary, and stops a base64 body at the first foreign byte. Real mail has all three
+// (see the corpus tests), so reading works on lines with a stack of boundaries, and go-message composes only.
+package email

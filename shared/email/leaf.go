@@ -1,0 +1,217 @@
+package email
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+)
+
+// bodyReader reads the raw body of a leaf: up to, and without the line end before, the next boundary.
+type bodyReader struct {
+	p    *parser
+	eol  string // of the last line; it belongs to a boundary that may follow
+	pre  string // line end to be read before rest
+	rest []byte // line to be read
+	done bool
+}
+
+func (b *bodyReader) Read(buf []byte) (n int, err error) {
+	for n < len(buf) {
+		if b.pre == "" && len(b.rest) == 0 {
+			if b.done {
+				break
+			}
+			b.line()
+		}
+		m := copy(buf[n:], b.pre)
+		b.pre = b.pre[m:]
+		n += m
+		if b.pre == "" {
+			m = copy(buf[n:], b.rest)
+			b.rest = b.rest[m:]
+			n += m
+		}
+	}
+	if n == 0 && b.done && len(buf) > 0 {
+		if b.p.in.err != nil {
+			return 0, b.p.in.err
+		}
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// line makes the next stretch of content readable: the line end that was held back and the line after it.
+func (b *bodyReader) line() {
+	if b.p.level != noHit {
+		b.done = true
+		return
+	}
+	l, ok := b.p.in.next()
+	if !ok {
+		b.pre, b.eol, b.done = b.eol, "", true
+		return
+	}
+	if b.p.boundary(l) {
+		b.done = true
+		return
+	}
+	b.pre, b.rest, b.eol = b.eol, l.text, l.eol
+}
+
+// leaf reads a part without parts: a text of the mail, or a file.
+func (p *parser) leaf(h header, mediaType string, ps params, path []int) {
+	raw := &bodyReader{p: p}
+	if p.leaves++; p.leaves > p.lim.Parts {
+		p.note("limit:parts")
+		_, _ = io.Copy(io.Discard, raw)
+		return
+	}
+	disposition, dps := parseParams(h.get("content-disposition"), p.charset)
+	part := Part{
+		Name:        fileName(firstNonEmpty(dps["filename"], ps["name"], dps["name"], ps["filename"])),
+		Type:        p.leafType(mediaType, path),
+		Disposition: disposition,
+		ContentID:   strings.Trim(h.get("content-id"), "<> \t"),
+		Index:       partIndex(path),
+	}
+	content := transferReader(h.get("content-transfer-encoding"), raw, p.note)
+	if p.isBody(part, path) {
+		p.text(part.Type, ps["charset"], content)
+		return
+	}
+	p.file(part, content)
+}
+
+func firstNonEmpty(ss ...string) string {
+	for _, s := range ss {
+		if s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+// partIndex is the position in IMAP's counting: the single body of a mail is part 1.
+func partIndex(path []int) string {
+	if len(path) == 0 {
+		return "1"
+	}
+	s := make([]string, len(path))
+	for i, n := range path {
+		s[i] = strconv.Itoa(n)
+	}
+	return strings.Join(s, ".")
+}
+
+// leafType gives a media type where the sender gave none that can be read (RFC 2045 section 5.2).
+func (p *parser) leafType(mediaType string, path []int) string {
+	switch {
+	case mediaType == "" && path != nil && p.bodies.digest > 0:
+		return "message/rfc822" // RFC 2046 section 5.1.5
+	case mediaType == "html":
+		return "text/html"
+	case !strings.Contains(mediaType, "/") || strings.HasSuffix(mediaType, "/") || strings.ContainsAny(mediaType, " <>\"'"):
+		if mediaType != "" {
+			p.note("bad-content-type")
+		}
+		return "text/plain"
+	case strings.HasPrefix(mediaType, "multipart/"):
+		return "application/octet-stream" // beyond the depth bound
+	}
+	return mediaType
+}
+
+// isBody tells the texts of the mail from text files. A name makes a file of it, unless it is the only part: mail
+// programs name bodies too.
+func (p *parser) isBody(part Part, path []int) bool {
+	if part.Type != "text/plain" && part.Type != "text/html" || part.Disposition == "attachment" {
+		return false
+	}
+	return part.Name == "" || path == nil || p.leaves == 1 && part.Disposition == ""
+}
+
+// text reads a body text up to the bound; what is over it is digested and left out.
+func (p *parser) text(mediaType, charset string, content io.Reader) {
+	p.digest.part("text")
+	tee := io.TeeReader(content, textDigest{p.digest})
+	room := p.bodies.room(mediaType, p.lim.TextBytes)
+	b, err := io.ReadAll(io.LimitReader(tee, int64(room)))
+	rest, drainErr := io.Copy(io.Discard, tee)
+	if err != nil || drainErr != nil {
+		return // the reader keeps the error; Parse returns it
+	}
+	if rest > 0 {
+		p.note("limit:text")
+		b = trimPartialRune(b)
+	}
+	p.bodyText(mediaType, b, charset)
+}
+
+// bodyText decodes a text and files it among the bodies.
+func (p *parser) bodyText(mediaType string, b []byte, charset string) {
+	if charset == "" && mediaType == "text/html" {
+		charset = metaCharset(b)
+	}
+	text, ok := toUTF8(b, charset)
+	if !ok {
+		p.note("unknown-charset:" + shortName(cleanCharset(charset)))
+	}
+	p.bodies.add(mediaType, unixLines(text))
+}
+
+// unixLines makes every line end LF and drops NUL, which databases refuse.
+func unixLines(s string) string {
+	if !strings.ContainsAny(s, "\r\x00") {
+		return s
+	}
+	return strings.NewReplacer("\r\r\n", "\n", "\r\n", "\n", "\r", "\n", "\x00", "").Replace(s)
+}
+
+// file hands a part to save, counts and digests it, and keeps the beginning of reports for the classification.
+func (p *parser) file(part Part, content io.Reader) {
+	if part.Disposition != "inline" {
+		part.Disposition = "attachment"
+	}
+	p.digest.part("file")
+	c := &fileReader{src: content, digest: p.digest}
+	if isReport(part.Type) {
+		c.head = &bytes.Buffer{}
+	}
+	if p.save != nil {
+		if err := p.save(part, c); err != nil {
+			p.err = fmt.Errorf("save part %s: %w", part.Index, err)
+			return
+		}
+	}
+	if _, err := io.Copy(io.Discard, c); err != nil {
+		return // the reader keeps the error; Parse returns it
+	}
+	part.Size = c.n
+	p.m.Parts = append(p.m.Parts, part)
+	if c.head != nil {
+		p.facts.report(part.Type, c.head.String())
+	}
+}
+
+// reportHead bounds what is read of a delivery status or of a returned mail.
+const reportHead = 64 << 10
+
+type fileReader struct {
+	src    io.Reader
+	digest *digest
+	head   *bytes.Buffer
+	n      int64
+}
+
+func (r *fileReader) Read(b []byte) (int, error) {
+	n, err := r.src.Read(b)
+	r.n += int64(n)
+	r.digest.write(b[:n])
+	if r.head != nil && r.head.Len() < reportHead {
+		r.head.Write(b[:min(n, reportHead-r.head.Len())])
+	}
+	return n, err
+}

@@ -1,0 +1,136 @@
+package mailbox
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
+)
+
+// imapConn is one authenticated IMAP connection. It serves one call and is closed; after a failure nothing is reused.
+type imapConn struct {
+	server Server
+	raw    net.Conn
+	client *imapclient.Client
+	watch  *watchdog
+	forget func() bool // ends the watch over the caller's context
+}
+
+// openIMAP connects and logs in.
+func (d *Dialer) openIMAP(ctx context.Context, s Server, l Login) (*imapConn, error) {
+	opening, cancel := context.WithTimeout(ctx, d.timeout())
+	defer cancel()
+	raw, err := d.dial(opening, s)
+	if err != nil {
+		return nil, err
+	}
+	c := &imapConn{server: s, raw: raw, watch: newWatchdog(raw, d.timeout())}
+	stop := context.AfterFunc(opening, func() { raw.Close() })
+	if err = c.start(opening, d); err == nil {
+		err = c.login(l)
+	}
+	if !stop() && err == nil {
+		err = context.Cause(opening)
+	}
+	c.forget = context.AfterFunc(ctx, func() { raw.Close() })
+	if err != nil {
+		c.close()
+		return nil, fmt.Errorf("%s: %w", s, because(opening, err))
+	}
+	return c, nil
+}
+
+// because adds the context's error to that of the connection which it closed.
+func because(ctx context.Context, err error) error {
+	if cause := ctx.Err(); cause != nil && err != nil {
+		return fmt.Errorf("%w: %w", cause, err)
+	}
+	return err
+}
+
+func (c *imapConn) start(ctx context.Context, d *Dialer) (err error) {
+	config := d.tlsConfig(c.server, "imap")
+	switch c.server.Security {
+	case TLS:
+		conn := tls.Client(patient{c.raw}, config)
+		if err := conn.HandshakeContext(ctx); err != nil {
+			return fmt.Errorf("TLS: %w", err)
+		}
+		c.client = imapclient.New(conn, nil)
+	case StartTLS:
+		// The handshake's certificate error is in here, too.
+		if c.client, err = imapclient.NewStartTLS(patient{c.raw}, &imapclient.Options{TLSConfig: config}); err != nil {
+			return refusal("STARTTLS", err)
+		}
+	case None:
+		c.client = imapclient.New(patient{c.raw}, nil)
+	}
+	if err := c.client.WaitGreeting(); err != nil {
+		return refusal("CONNECT", err)
+	}
+	return nil
+}
+
+func (c *imapConn) login(l Login) error {
+	caps := c.client.Caps()
+	mech, err := saslClient(l, c.server, func(name string) bool { return caps.Has(imap.Cap("AUTH=" + name)) })
+	if err == nil {
+		return mech.explain(refusal("AUTHENTICATE", c.client.Authenticate(mech)))
+	}
+	// The LOGIN command, not the mechanism: some servers have nothing else.
+	if byPassword := l.Mechanism == "" || l.Mechanism == MechanismPassword; l.Validate() != nil || !byPassword || caps.Has(imap.CapLoginDisabled) {
+		return err
+	}
+	return refusal("LOGIN", c.client.Login(l.User, l.Password).Wait())
+}
+
+// examine opens the folder read-only.
+func (c *imapConn) examine(folder string) (*imap.SelectData, error) {
+	var data *imap.SelectData
+	err := c.watch.during(func() (err error) {
+		data, err = c.client.Select(folder, &imap.SelectOptions{ReadOnly: true}).Wait()
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("folder %q: %w", folder, refusal("EXAMINE", err))
+	}
+	if data.UIDValidity == 0 {
+		return nil, fmt.Errorf("folder %q: server has no UIDVALIDITY", folder)
+	}
+	return data, nil
+}
+
+// logout says goodbye to a server that has behaved.
+func (c *imapConn) logout() {
+	c.watch.during(func() error { return c.client.Logout().Wait() })
+	c.close()
+}
+
+// close ends the connection below TLS, whose own goodbye could block.
+func (c *imapConn) close() {
+	c.forget()
+	c.watch.timer.Stop()
+	c.raw.Close()
+	if c.client != nil {
+		c.client.Close()
+	}
+}
+
+// VerifyIMAP logs in and opens each folder, as Fetch will. The error holds the server's exact answer as a *Refusal.
+func (d *Dialer) VerifyIMAP(ctx context.Context, s Server, l Login, folders []string) error {
+	c, err := d.openIMAP(ctx, s, l)
+	if err != nil {
+		return err
+	}
+	for _, folder := range folders {
+		if _, err := c.examine(folder); err != nil {
+			c.close()
+			return fmt.Errorf("%s: %w", s, because(ctx, err))
+		}
+	}
+	c.logout()
+	return nil
+}

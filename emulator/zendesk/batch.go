@@ -14,7 +14,8 @@ const (
 	kindField   = 'F'
 	kindUpload  = 'P'
 	kindJob     = 'J'
-	kindAnswer  = 'K' // owner: Unix time at which the idempotency key expires
+	kindAnswer  = 'A' // owner: Unix time at which its idempotency key expires
+	kindKey     = 'K' // owner: the same; the ID is that of the answer
 )
 
 // batch is what one request changes: written to the log in one piece, then applied to the state.
@@ -62,8 +63,10 @@ func (b *batch) job(j *job) {
 	b.put(kindJob, j.Seq, 0, j, func(st *state, r ref) { st.setJob(j, r) })
 }
 
-func (b *batch) answer(a *keptAnswer, seq int64) {
-	b.put(kindAnswer, seq, a.Expires.Unix(), a, func(st *state, r ref) { st.keep(a, r) })
+// key adds an idempotency key and the answer that it stands for.
+func (b *batch) key(k *key, body json.RawMessage) {
+	b.put(kindAnswer, k.Seq, k.Expires.Unix(), body, func(st *state, r ref) { st.answers[k.Seq] = r })
+	b.put(kindKey, k.Seq, k.Expires.Unix(), k, func(st *state, _ ref) { st.keep(k) })
 }
 
 // commit makes the batch durable and visible; on an error nothing of it is either.

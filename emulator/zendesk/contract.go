@@ -108,6 +108,9 @@ func describe(err error) string {
 	var request *openapi3filter.RequestError
 	switch {
 	case errors.As(err, &schema):
+		for inner := schema; errors.As(schema.Unwrap(), &inner); { // an allOf or anyOf wraps the reason
+			schema = inner
+		}
 		return strings.Join(schema.JSONPointer(), ".") + ": " + schema.Reason
 	case errors.As(err, &request) && request.Parameter != nil:
 		return request.Parameter.Name + ": " + request.Reason

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
+	"strings"
 )
 
 // The log is the store: lines of "kind id owner json", and a line "E" that ends what one request changed.
@@ -106,7 +108,12 @@ func parseRecord(line []byte, off int64) (record, bool) {
 	if !found {
 		return record{}, false
 	}
-	r := record{ref: ref{off: off + int64(len(head)) + 1, len: int32(len(body))}}
-	n, err := fmt.Sscanf(string(head), "%c %d %d", &r.kind, &r.id, &r.owner)
-	return r, err == nil && n == 3
+	parts := strings.Split(string(head), " ")
+	if len(parts) != 3 || len(parts[0]) != 1 {
+		return record{}, false
+	}
+	id, err := strconv.ParseInt(parts[1], 10, 64)
+	owner, err2 := strconv.ParseInt(parts[2], 10, 64)
+	place := ref{off: off + int64(len(head)) + 1, len: int32(len(body))}
+	return record{kind: parts[0][0], id: id, owner: owner, ref: place}, err == nil && err2 == nil
 }

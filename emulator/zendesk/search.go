@@ -56,52 +56,68 @@ func searchAll(s *Server, c *call) (answer, error) {
 		}
 		return t.property == "type" || t.property == "order_by" || t.property == "sort"
 	})
-	var results []any
-	var err error
+	var found []any // *ticket or *user: only a page of them is read from disk
 	if kind != "user" {
-		if results, err = s.ticketResults(c, terms); err != nil {
+		tickets, err := s.matchingTickets(terms, c.query("sort_order") == "asc")
+		if err != nil {
 			return answer{}, err
 		}
+		found = append(found, tickets...)
 	}
 	if kind != "ticket" {
-		results = append(results, s.userResults(c, terms)...)
+		for _, u := range s.matchingUsers(terms) {
+			found = append(found, u)
+		}
 	}
-	page, body, err := paginate(c, results)
+	page, body, err := paginate(c, found)
 	if err != nil {
 		return answer{}, err
 	}
-	body["results"], body["facets"] = page, nil
-	if page == nil {
-		body["results"] = []any{}
+	results := make([]any, 0, len(page))
+	for _, record := range page {
+		r, err := s.result(c, record)
+		if err != nil {
+			return answer{}, err
+		}
+		results = append(results, r)
 	}
+	body["results"], body["facets"] = results, nil
 	return ok(body)
 }
 
-func (s *Server) ticketResults(c *call, terms []term) ([]any, error) {
+// result is a record as a search answers it.
+func (s *Server) result(c *call, record any) (any, error) {
+	if u, isUser := record.(*user); isUser {
+		return struct {
+			userView
+			ResultType string `json:"result_type"`
+		}{c.userView(u), "user"}, nil
+	}
+	v, err := s.viewOf(c.base, record.(*ticket))
+	return struct {
+		ticketView
+		ResultType string `json:"result_type"`
+	}{v, "ticket"}, err
+}
+
+// matchingTickets are newest first, Zendesk's order where all match alike, or oldest first.
+func (s *Server) matchingTickets(terms []term, oldestFirst bool) ([]any, error) {
 	ids := s.state.ticketIDs()
-	if c.query("sort_order") != "asc" { // newest first is Zendesk's order where all match alike
+	if !oldestFirst {
 		slices.Reverse(ids)
 	}
-	var results []any
+	var found []any
 	for _, id := range ids {
 		t := s.state.tickets[id]
 		match, err := all(terms, func(q term) (bool, error) { return s.ticketMatches(t, q) })
 		if err != nil {
 			return nil, err
 		}
-		if !match {
-			continue
+		if match {
+			found = append(found, t)
 		}
-		v, err := s.viewOf(c.base, t)
-		if err != nil {
-			return nil, err
-		}
-		results = append(results, struct {
-			ticketView
-			ResultType string `json:"result_type"`
-		}{v, "ticket"})
 	}
-	return results, nil
+	return found, nil
 }
 
 // all tells whether every term matches.
@@ -185,17 +201,6 @@ func compareBy[T cmp.Ordered](op byte, have, want T) bool {
 func (s *Server) isUser(id int64, value string) bool {
 	u := s.state.users[id]
 	return strconv.FormatInt(id, 10) == value || u != nil && (strings.EqualFold(u.Email, value) || strings.EqualFold(u.Name, value))
-}
-
-func (s *Server) userResults(c *call, terms []term) []any {
-	var results []any
-	for _, u := range s.matchingUsers(terms) {
-		results = append(results, struct {
-			userView
-			ResultType string `json:"result_type"`
-		}{c.userView(u), "user"})
-	}
-	return results
 }
 
 // matchingUsers are in the order of their IDs. A lone e-mail address takes the index.

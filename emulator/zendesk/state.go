@@ -1,6 +1,7 @@
 package zendesk
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -22,7 +23,8 @@ type state struct {
 	jobs         map[string]ref
 	pending      []*job
 	keys         map[string]keptKey
-	keysSwept    int // how many were left by the last sweep
+	answers      map[int64]ref // while a key is taken into use: the place of its answer
+	keysSwept    int           // how many were left by the last sweep
 	updates      map[int64][]time.Time
 
 	lastTicket, lastComment, lastUser, lastField, lastFile, lastSeq int64
@@ -33,7 +35,7 @@ func newState() *state {
 	return &state{
 		tickets: map[int64]*ticket{}, byExternal: map[string][]int64{}, byUser: map[int64][]int64{},
 		comments: map[int64][]ref{}, users: map[int64]*user{}, byEmail: map[string]int64{}, byUserExt: map[string]int64{},
-		fields: map[int64]*field{}, uploads: map[string]*upload{}, jobs: map[string]ref{}, keys: map[string]keptKey{},
+		fields: map[int64]*field{}, uploads: map[string]*upload{}, jobs: map[string]ref{}, keys: map[string]keptKey{}, answers: map[int64]ref{},
 		updates:     map[int64][]time.Time{},
 		lastComment: 1_000_000_000, lastUser: 360_000_000, lastField: 24_000_000, lastFile: 500_000_000,
 	}
@@ -102,24 +104,14 @@ func (st *state) setUpload(u *upload) {
 
 // load opens the log and builds the state from the last version of each record.
 func load(path string, now time.Time) (*appendLog, *state, error) {
-	type key struct {
-		kind byte
-		id   int64
-	}
 	st := newState()
-	last := map[key]record{}
-	log, err := openLog(path, func(r record) {
-		if r.kind == kindComment { // never changed, and large: only its place is kept
-			st.addComment(r.id, r.owner, r.ref)
-			return
-		}
-		last[key{r.kind, r.id}] = r
-	})
+	latest := map[identity]record{}
+	log, err := openLog(path, func(r record) { st.note(r, latest, now) })
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, r := range last {
-		if err := st.restore(log, r, now); err != nil {
+	for _, r := range latest {
+		if err := st.restore(log, r); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -129,11 +121,36 @@ func load(path string, now time.Time) (*appendLog, *state, error) {
 	for _, ids := range st.byUser {
 		slices.Sort(ids)
 	}
-	slices.SortFunc(st.pending, func(a, b *job) int { return int(a.Seq - b.Seq) })
+	slices.SortFunc(st.pending, func(a, b *job) int { return cmp.Compare(a.Seq, b.Seq) })
 	return log, st, nil
 }
 
-func (st *state) restore(log *appendLog, r record, now time.Time) error {
+type identity struct {
+	kind byte
+	id   int64
+}
+
+// note remembers where a record's latest version is. Of the large ones, which are never changed, the place is all
+// that is kept; what has expired is not read at all.
+func (st *state) note(r record, latest map[identity]record, now time.Time) {
+	switch r.kind {
+	case kindComment:
+		st.addComment(r.id, r.owner, r.ref)
+		return
+	case kindAnswer, kindKey:
+		st.lastSeq = max(st.lastSeq, r.id)
+		if now.Unix() >= r.owner {
+			return
+		}
+	}
+	if r.kind == kindAnswer {
+		st.answers[r.id] = r.ref
+		return
+	}
+	latest[identity{r.kind, r.id}] = r
+}
+
+func (st *state) restore(log *appendLog, r record) error {
 	switch r.kind {
 	case kindTicket:
 		return restoreAs(log, r, func(t *ticket) { st.setTicket(t) })
@@ -145,12 +162,8 @@ func (st *state) restore(log *appendLog, r record, now time.Time) error {
 		return restoreAs(log, r, func(u *upload) { st.setUpload(u) })
 	case kindJob:
 		return restoreAs(log, r, func(j *job) { st.setJob(j, r.ref) })
-	case kindAnswer:
-		st.lastSeq = max(st.lastSeq, r.id)
-		if now.Unix() >= r.owner {
-			return nil
-		}
-		return restoreAs(log, r, func(a *keptAnswer) { st.keep(a, r.ref) })
+	case kindKey:
+		return restoreAs(log, r, func(k *key) { st.keep(k) })
 	}
 	return nil
 }

@@ -20,9 +20,9 @@ const (
 	MaxBatch   = 100        // tickets of an UpdateMany
 )
 
-// maxAnswer bounds what is read of an answer, after decompression: a page of 100 comments of 64 KB, three times
+// maxAnswer bounds what is read of an answer, after decompression: a page of 50 comments of 64 KB, three times
 // over (body, html_body, plain_body), stays below it.
-const maxAnswer = 32 << 20
+const maxAnswer = 16 << 20
 
 // ErrAnswerTooLarge is returned when the server's answer has no reasonable end.
 var ErrAnswerTooLarge = errors.New("zendesk: answer is too large")

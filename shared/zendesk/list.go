@@ -16,7 +16,7 @@ func collect[T any](ctx context.Context, c *Client, r request, property string) 
 	if r.query == nil {
 		r.query = url.Values{}
 	}
-	r.query.Set("page[size]", "100")
+	r.query.Set("page[size]", "50")
 	var all []T
 	for {
 		var answer map[string]json.RawMessage

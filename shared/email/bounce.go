@@ -28,10 +28,14 @@ func bounceReason(s *signals) string {
 	if subject != "" && daemon {
 		return "subject: " + subject
 	}
-	if !daemon && (subject == "" || isReplySubject(s.subject)) && !isNoReplyLocal(s.local) {
-		return ""
+	text := s.text
+	if !daemon {
+		if isReplySubject(s.subject) || isForwardSubject(s.subject) || subject == "" && !isNoReplyLocal(s.local) {
+			return ""
+		}
+		text, _ = SplitReply(text)
 	}
-	if phrase := contains(s.text, bouncePhrases); phrase != "" {
+	if phrase := contains(text, bouncePhrases); phrase != "" {
 		return "text: " + phrase
 	}
 	return ""

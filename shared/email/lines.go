@@ -25,6 +25,7 @@ type lineReader struct {
 	n       int64
 	limit   int64
 	limited bool // the bound was reached
+	doubled bool // a line ended with CRCRLF
 	inLine  bool
 	held    line
 	hasHeld bool
@@ -64,6 +65,7 @@ func (lr *lineReader) next() (line, bool) {
 	lr.n += int64(len(b))
 	l := cutLineEnd(b, lr.eol)
 	l.start = !lr.inLine
+	lr.doubled = lr.doubled || len(l.eol) == 3
 	lr.inLine = l.eol == ""
 	return l, true
 }

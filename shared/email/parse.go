@@ -144,13 +144,19 @@ func (p *parser) boundary(l line) bool {
 		if !ok {
 			continue
 		}
-		rest = bytes.TrimRight(rest, " \t\r")
-		if len(rest) == 0 || bytes.HasPrefix(rest, []byte("--")) {
-			p.level, p.final = i, len(rest) > 0
+		after, closing := bytes.CutPrefix(rest, []byte("--"))
+		if closing && endsDelimiter(after) || endsDelimiter(rest) {
+			p.level, p.final = i, closing
 			return true
 		}
 	}
 	return false
+}
+
+// endsDelimiter: white space and anything behind it may follow a delimiter (RFC 2046 section 5.1.1), but not the rest
+// of a longer one.
+func endsDelimiter(rest []byte) bool {
+	return len(rest) == 0 || rest[0] == ' ' || rest[0] == '\t' || rest[0] == '\r'
 }
 
 // entity reads the body that belongs to h. path is its position, depth the nesting of multiparts.
@@ -194,6 +200,8 @@ func (p *parser) multipart(mediaType string, ps params, path []int, depth int) {
 	}
 	if p.level == mine && p.final {
 		p.epilogue(mine)
+	} else if p.level != noHit {
+		p.note("missing-closing-boundary") // an outer boundary ended this multipart
 	}
 }
 
@@ -252,5 +260,10 @@ func (p *parser) drain() {
 	if p.in.limited {
 		p.note("limit:bytes")
 	}
+	if p.in.doubled {
+		p.note("crcrlf-line-ends")
+	}
+	if p.in.eol == '\r' {
+		p.note("bare-cr-line-ends")
+	}
 }
-

@@ -203,8 +203,9 @@ var (
 		"undeliverable address", "user doesn", "unknown virtual", "account that you tried to reach", "is not local", "this user"}
 	unknownHost = []string{"host unknown", "unknown host", "host not found", "domain not found", "no such domain", "unknown domain",
 		"name or domain not", "domain name not found", "nxdomain", "illegal host", "unrouteable mail domain", "all relevant mx records point"}
-	passing = []string{"full", "quota", "over limit", "too large", "size limit", "exceed", "spam", "blocked", "blacklist", "block list",
-		"policy", "temporar", "try again", "greylist", "reputation", "timed out", "timeout", "relay", "denied", "suspended", "inactive", "disabled",
+	fullMailbox = []string{"full", "quota", "5.2.2", "access denied", "suspend", "inactive"}
+	passing     = []string{"over limit", "too large", "size limit", "exceed", "spam", "blocked", "blacklist", "block list",
+		"policy", "temporar", "try again", "greylist", "reputation", "timed out", "timeout", "relay", "denied", "disabled",
 		"dmarc", "spf", "ptr", "reverse"}
 )
 
@@ -215,6 +216,9 @@ func (r *Report) permanent() bool {
 		return false
 	}
 	diagnostic := strings.ToLower(r.DiagnosticCode)
+	if contains(diagnostic, fullMailbox) != "" {
+		return false
+	}
 	switch {
 	case strings.HasPrefix(r.Status, "5.1.1"), r.Status == "5.1.0", r.Status == "5.1.2", r.Status == "5.1.3", r.Status == "5.1.6",
 		r.Status == "5.1.10", r.Status == "5.4.4":

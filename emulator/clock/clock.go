@@ -31,6 +31,7 @@ type Clock struct {
 	pinned bool          // Advance is at work
 	frozen bool
 	at     time.Time // what Now says while pinned or frozen
+	target time.Time // where the Advance at work goes
 	timers timerHeap
 	seq    uint64
 	wake   *time.Timer // real timer for the earliest of timers
@@ -111,20 +112,31 @@ func (c *Clock) Advance(d time.Duration) {
 	c.mu.Lock()
 	c.hold(c.now())
 	c.pinned = true
-	target := c.at.Add(max(d, 0))
+	c.target = c.at.Add(max(d, 0))
 	c.mu.Unlock()
 
-	for c.step(target) {
+	for c.step() {
 		c.runSettle()
 	}
 }
 
-// step fires the earliest timer due by target. Without one it lets go of the clock at target.
-func (c *Clock) step(target time.Time) bool {
+// Horizon is the time that the present Advance will end at, or Now without one. What happens often may use it
+// to leave out repetitions that nobody would miss.
+func (c *Clock) Horizon() time.Time {
 	c.mu.Lock()
-	if len(c.timers) == 0 || c.timers[0].due.After(target) {
+	defer c.mu.Unlock()
+	if c.pinned {
+		return c.target
+	}
+	return c.now()
+}
+
+// step fires the earliest timer due by the target. Without one it lets go of the clock there.
+func (c *Clock) step() bool {
+	c.mu.Lock()
+	if len(c.timers) == 0 || c.timers[0].due.After(c.target) {
 		c.pinned = false
-		c.hold(target)
+		c.hold(c.target)
 		c.arm()
 		c.mu.Unlock()
 		return false

@@ -142,3 +142,18 @@ func TestConcurrentUse(t *testing.T) {
 		t.Errorf("%d of %d fired", fired.Load(), n)
 	}
 }
+
+func TestHorizon(t *testing.T) {
+	c := New()
+	c.Freeze(true)
+	start := c.Now()
+	if !c.Horizon().Equal(start) {
+		t.Errorf("Horizon = %v without Advance, want %v", c.Horizon(), start)
+	}
+	var seen time.Time
+	c.AfterFunc(time.Hour, func() { seen = c.Horizon() })
+	c.Advance(5 * time.Hour)
+	if want := start.Add(5 * time.Hour); !seen.Equal(want) || !c.Horizon().Equal(want) {
+		t.Errorf("Horizon = %v during and %v after Advance, want %v", seen, c.Horizon(), want)
+	}
+}

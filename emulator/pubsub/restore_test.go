@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -143,9 +145,12 @@ func TestRestart(t *testing.T) {
 
 func TestCompaction(t *testing.T) {
 	dir := t.TempDir()
-	e := newEndpoint(t, nil)
+	srv := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer srv.Close()
 	b := open(t, Options{Dir: dir})
-	setup(t, b, &pubsubpb.Subscription{PushConfig: e.push()}, &pubsubpb.Subscription{Name: subDLQ, Filter: `attributes:keep`})
+	setup(t, b,
+		&pubsubpb.Subscription{PushConfig: &pubsubpb.PushConfig{PushEndpoint: srv.URL}},
+		&pubsubpb.Subscription{Name: subDLQ, Filter: `attributes:keep`})
 	if err := b.Publish(within(t), topicA, []byte("kept"), map[string]string{"keep": ""}); err != nil {
 		t.Fatal(err)
 	}

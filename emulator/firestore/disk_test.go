@@ -1,0 +1,5 @@
+package firestore
+
+const childDir = "FIRESTORE_TEST_CHILD_DIR"
+
+func writeForever(dir string) {}

@@ -21,7 +21,7 @@ func DateOf(t time.Time) Date {
 // ParseDate reads "2026-11-21" and refuses dates that no calendar has.
 func ParseDate(s string) (Date, error) {
 	t, err := time.Parse(time.DateOnly, s)
-	if err != nil {
+	if err != nil || t.Year() < 1 {
 		return Date{}, fmt.Errorf("hours: %q is not a date like 2026-11-21", s)
 	}
 	return DateOf(t), nil

@@ -89,12 +89,6 @@ func zone(name string) (*time.Location, error) {
 	return loc, nil
 }
 
-// location is zone for settings that have been validated; an unknown zone is UTC.
-func (h Hours) location() *time.Location {
-	loc, _ := zone(h.Zone)
-	return loc
-}
-
 // holiday says whether the date is one.
 func (h Hours) holiday(d Date) bool {
 	for _, x := range h.Holidays {

@@ -149,7 +149,11 @@ func (e icsEvent) holidays() ([]Holiday, error) {
 	}
 	var out []Holiday
 	for i := range days {
-		out = append(out, Holiday{Name: e.name(), Date: first.AddDays(i), Recurring: yearly})
+		d := first.AddDays(i)
+		if !d.Valid() {
+			return nil, fmt.Errorf("%s is not on the calendar", d)
+		}
+		out = append(out, Holiday{Name: e.name(), Date: d, Recurring: yearly})
 	}
 	return out, nil
 }

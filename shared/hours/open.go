@@ -6,32 +6,16 @@ import "time"
 const horizonYears = 10
 
 // Open says whether the queue works at now.
-func (h Hours) Open(now time.Time) bool {
-	w := wall(now, h.location())
-	at, ok := h.openFrom(w, w.Add(time.Nanosecond))
-	return ok && at.Equal(w)
-}
+func (h Hours) Open(now time.Time) bool { return h.local().open(now) }
 
 // NextOpen returns the first instant from now on at which the queue is open: now itself when it is. It is
 // false when there is none within ten years.
-func (h Hours) NextOpen(now time.Time) (time.Time, bool) {
-	loc := h.location()
-	horizon := now.AddDate(horizonYears, 0, 0)
-	for t := now; t.Before(horizon); {
-		end := offsetEnd(t, loc, horizon)
-		w := wall(t, loc)
-		if at, ok := h.openFrom(w, w.Add(end.Sub(t))); ok {
-			return t.Add(at.Sub(w)), true
-		}
-		t = end
-	}
-	return time.Time{}, false
-}
+func (h Hours) NextOpen(now time.Time) (time.Time, bool) { return h.local().nextOpen(now) }
 
 // NextWorkingDate returns the next date after today, in the queue's zone, on which it works. It is false
 // when there is none within ten years.
 func (h Hours) NextWorkingDate(now time.Time) (Date, bool) {
-	today := DateOf(now.In(h.location()))
+	today := h.local().date(now)
 	for d := today.AddDays(1); d.Year <= today.Year+horizonYears; d = d.AddDays(1) {
 		if len(h.on(d)) > 0 {
 			return d, true
@@ -41,18 +25,52 @@ func (h Hours) NextWorkingDate(now time.Time) (Date, bool) {
 }
 
 // Day returns the queue's calendar day, such as "2026-11-21", by which daily limits count (AS-5).
-func (h Hours) Day(now time.Time) string { return DateOf(now.In(h.location())).String() }
+func (h Hours) Day(now time.Time) string { return h.local().date(now).String() }
 
 // DayEnd returns the instant at which the queue's next calendar day begins. That is not always 00:00: some
 // zones skip midnight when their clocks go forward.
-func (h Hours) DayEnd(now time.Time) time.Time {
-	loc := h.location()
-	today := DateOf(now.In(loc))
+func (h Hours) DayEnd(now time.Time) time.Time { return h.local().dayEnd(now) }
+
+// local is Hours with their zone loaded, which takes far longer than any answer.
+type local struct {
+	Hours
+	loc *time.Location
+}
+
+// local takes UTC for an unknown zone: Validate has refused it before.
+func (h Hours) local() local {
+	loc, _ := zone(h.Zone)
+	return local{h, loc}
+}
+
+func (l local) date(t time.Time) Date { return DateOf(t.In(l.loc)) }
+
+func (l local) open(now time.Time) bool {
+	w := l.wall(now)
+	at, ok := l.openFrom(w, w.Add(time.Nanosecond))
+	return ok && at.Equal(w)
+}
+
+func (l local) nextOpen(now time.Time) (time.Time, bool) {
+	horizon := now.AddDate(horizonYears, 0, 0)
+	for t := now; t.Before(horizon); {
+		end := l.offsetEnd(t, horizon)
+		w := l.wall(t)
+		if at, ok := l.openFrom(w, w.Add(end.Sub(t))); ok {
+			return t.Add(at.Sub(w)), true
+		}
+		t = end
+	}
+	return time.Time{}, false
+}
+
+func (l local) dayEnd(now time.Time) time.Time {
+	today := l.date(now)
 	horizon := now.AddDate(0, 0, 3)
 	t := now
-	for t.Before(horizon) && DateOf(t.In(loc)) == today {
-		end := offsetEnd(t, loc, horizon)
-		midnight := t.Add(today.AddDays(1).midnight().Sub(wall(t, loc)))
+	for t.Before(horizon) && l.date(t) == today {
+		end := l.offsetEnd(t, horizon)
+		midnight := t.Add(today.AddDays(1).midnight().Sub(l.wall(t)))
 		if midnight.Before(end) {
 			end = midnight
 		}
@@ -86,14 +104,14 @@ func (d Date) at(t TimeOfDay) time.Time { return d.midnight().Add(time.Duration(
 
 // wall returns what the clock on the wall shows at t, written as a time in UTC: between two changes of the
 // offset such times can be compared and subtracted like instants.
-func wall(t time.Time, loc *time.Location) time.Time {
-	_, offset := t.In(loc).Zone()
+func (l local) wall(t time.Time) time.Time {
+	_, offset := t.In(l.loc).Zone()
 	return t.UTC().Add(time.Duration(offset) * time.Second)
 }
 
 // offsetEnd returns when the offset in force at t ends, at most limit.
-func offsetEnd(t time.Time, loc *time.Location, limit time.Time) time.Time {
-	_, end := t.In(loc).ZoneBounds()
+func (l local) offsetEnd(t, limit time.Time) time.Time {
+	_, end := t.In(l.loc).ZoneBounds()
 	if end.IsZero() || end.After(limit) {
 		return limit
 	}

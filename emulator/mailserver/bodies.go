@@ -38,7 +38,7 @@ func (b bodies) create() (*body, error) {
 // fill copies r into the file and closes it. On an error the file is gone.
 func (b *body) fill(r io.Reader) (int64, error) {
 	// A plain writer: os.File would give io.Copy a 0-byte splice attempt per mail for nothing.
-	n, err := io.CopyBuffer(struct{ io.Writer }{b.file}, r, make([]byte, 32<<10))
+	n, err := io.CopyBuffer(struct{ io.Writer }{b.file}, r, make([]byte, 16<<10))
 	if closeErr := b.file.Close(); err == nil {
 		err = closeErr
 	}

@@ -123,6 +123,7 @@ type fetcher struct {
 	*imapConn
 	*progress
 	deliver func(context.Context, Item) error
+	cut     bool // the connection ended within a body
 }
 
 // blame names the first mail that did not come when the connection failed: a response that go-imap cannot read fails

@@ -51,22 +51,40 @@ func (f *fetcher) round(ctx context.Context, uids []uint32) error {
 func (f *fetcher) hand(ctx context.Context, item Item, lit imap.LiteralReader) error {
 	body := &literal{lit: lit, left: lit.Size(), watch: f.watch}
 	item.Body = body
-	err := f.deliver(ctx, item)
-	// A caller that reads to the end has the error, too; one that ignored it must not lose the mail.
-	if body.err != nil && !errors.Is(body.err, io.EOF) {
-		return &FetchError{UID: item.UID, Err: body.err}
+	err := ctx.Err() // mails that are here already would come in spite of the closed connection
+	if err == nil {
+		err = f.deliver(ctx, item)
+	}
+	// A caller that reads to the end has this error, too; one that ignored it must not lose the mail.
+	if body.err == io.EOF {
+		body.err = nil
+	}
+	switch {
+	case body.err != nil:
+		err = &FetchError{UID: item.UID, Err: body.err}
+	case err != nil:
+		err = deliverError{err}
 	}
 	if err != nil {
-		return deliverError{err}
+		f.abandon(body)
+		return err
 	}
 	f.take(item.UID)
 	return nil
 }
 
-// each runs one FETCH and calls use for every message of the answer. An error of use closes the connection: the rest of
-// the answer could be gigabytes.
+// abandon closes the connection instead of reading what the caller did not want, which could be gigabytes, and lets go-imap
+// out of its wait for the end of the body.
+func (f *fetcher) abandon(body *literal) {
+	f.raw.Close()
+	io.Copy(io.Discard, body)
+	f.cut = body.left > 0
+}
+
+// each runs one FETCH and calls use for every message of the answer. After an error of use the connection is closed.
 func (f *fetcher) each(uids []uint32, o *imap.FetchOptions, use func(*imapclient.FetchMessageData) error) error {
-	cmd := f.client.Fetch(setOf(uids), o)
+	var cmd *imapclient.FetchCommand
+	f.watch.during(func() error { cmd = f.client.Fetch(setOf(uids), o); return nil })
 	for {
 		var m *imapclient.FetchMessageData
 		f.watch.during(func() error { m = cmd.Next(); return nil })
@@ -75,7 +93,9 @@ func (f *fetcher) each(uids []uint32, o *imap.FetchOptions, use func(*imapclient
 		}
 		if err := use(m); err != nil {
 			f.raw.Close()
-			cmd.Close()
+			if !f.cut { // else go-imap would read on in the body that failed, while its decoder does, too
+				cmd.Close()
+			}
 			return err
 		}
 	}

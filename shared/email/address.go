@@ -125,6 +125,7 @@ func splitBare(s string) (name, addr string) {
 	if strings.HasPrefix(s, `"`) {
 		return "", s
 	}
+	s = strings.ReplaceAll(strings.ReplaceAll(s, " @", "@"), "@ ", "@")
 	for _, w := range strings.Fields(s) {
 		if i := strings.IndexByte(w, '@'); i > 0 && i < len(w)-1 {
 			return strings.TrimSpace(strings.Replace(s, w, "", 1)), w

@@ -118,22 +118,32 @@ func senderReason(s *signals) string {
 }
 
 func isDaemonLocal(local string) bool {
-	switch strings.NewReplacer("-", "", "_", "", ".", "").Replace(local) {
+	switch flatLocal(local) {
 	case "mailerdaemon", "maildaemon", "daemon", "mmdf", "bounce", "bounces", "mailsystem":
 		return true
 	}
 	return false
 }
 
+// flatLocal drops the separators that the same name is written with.
+func flatLocal(local string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '-' || r == '_' || r == '.' {
+			return -1
+		}
+		return r
+	}, local)
+}
+
 func isPostmaster(local string) bool {
-	local = strings.NewReplacer("-", "", "_", "", ".", "").Replace(local)
+	local = flatLocal(local)
 	return local == "postmaster" || local == "mailadmin"
 }
 
 // isNoReplyLocal: "noreply", "do-not-reply", "shop.noreply", "noreply+tag", "nepasrepondre", ...
 func isNoReplyLocal(local string) bool {
 	local, _, _ = strings.Cut(local, "+")
-	flat := strings.NewReplacer("-", "", "_", "", ".", "").Replace(local)
+	flat := flatLocal(local)
 	for _, name := range []string{"noreply", "donotreply", "dontreply", "nepasrepondre", "nichtantworten", "noresponder",
 		"naoresponda", "nonrispondere", "autoreply", "autoresponder", "noreplyto"} {
 		if strings.HasPrefix(flat, name) || strings.HasSuffix(flat, name) {

@@ -46,8 +46,9 @@ func ParseMessageIDs(value string) []string {
 
 func bareID(value string) []string {
 	for _, w := range strings.Fields(value) {
-		if strings.Contains(w, "@") && !strings.ContainsAny(w, "\"'();,") {
-			if id := canonicalID(strings.Trim(w, "<>")); id != "" {
+		w = strings.Trim(w, "<>")
+		if strings.Contains(w, "@") && !strings.ContainsAny(w, "<>\"'();,") {
+			if id := canonicalID(w); id != "" {
 				return []string{id}
 			}
 		}
@@ -86,11 +87,18 @@ func firstID(values []string) string {
 		}
 	}
 	for _, v := range values { // an ID without @ and brackets is still the sender's ID
-		if id := canonicalID(strings.Trim(v, "<> \t")); id != "" {
+		if id := canonicalID(strings.Map(dropBrackets, v)); id != "" {
 			return id
 		}
 	}
 	return ""
+}
+
+func dropBrackets(r rune) rune {
+	if r == '<' || r == '>' {
+		return -1
+	}
+	return r
 }
 
 // NewMessageID makes the ID of our own mail from its record's id: the same record gives the same ID, so sending

@@ -22,10 +22,14 @@ var (
 )
 
 // attribution tells whether line i ends an attribution, and at which line it begins: programs wrap it up to four times.
-func attribution(lines []string, i int) (begin int, ok bool) {
+func (f *folder) attribution(i int) (begin int, ok bool) {
+	lines := f.lines
 	l := strings.Trim(strings.TrimSpace(lines[i]), "- ")
 	colon := strings.HasSuffix(l, ":") || strings.HasSuffix(l, "：")
 	if l == "" || !colon && !verbAtEnd.MatchString(l) {
+		return 0, false
+	}
+	if f.tries++; f.tries > maxTries {
 		return 0, false
 	}
 	joined := l
@@ -73,11 +77,11 @@ func isAttribution(s string, colon bool) bool {
 // addressBeforeVerb: "Ann Example <ann@example.com> wrote:" without a date.
 var addressBeforeVerb = regexp.MustCompile(`^[^<>]{0,80}<[^\s@<>]+@[^\s@<>]+>\s*(?:\p{L}+\s){0,3}\p{L}+\s*[:：]$`)
 
-// separators are the words between the dashes of "-----Original Message-----", in lower case.
+// separators are the words between the dashes of "-----Original Message-----".
 var separators = regexp.MustCompile(`(?i)^[-_=—*\s]{2,}\s*(?:original[\s-]*(?:message|mail|e-?mail|nachricht)|ursprüngliche (?:nachricht|mail)|originalnachricht|urspr\. nachricht|(?:message|mail|courriel) d['’]origine|message original|message transféré|mensaje original|messaggio originale|mensagem original|oprindelig (?:besked|meddelelse)|opprinnelig (?:melding|meddelelse)|ursprungligt meddelande|originalmeddelande|oorspronkelijk bericht|alkuperäinen viesti|(?:wiadomość|oryginalna) (?:oryginalna|wiadomość)|původní (?:zpráva|e-?mail)|pôvodná správa|eredeti üzenet|mesaj original|orijinal (?:mesaj|ileti)|исходное сообщение|оригинальное сообщение|оригінальне повідомлення|αρχικό μήνυμα|原始邮件|原始郵件|原邮件|元のメッセージ|원본 메[시세]지|reply message|reply above this line|reply to (?:this|the) message|forwarded message|weitergeleitete nachricht|пересылаемое сообщение)\s*[-_=—*\s]{2,}$`)
 
 func isSeparator(l string) bool {
-	return len(l) < 200 && strings.ContainsAny(l[:1], "-_=*\xe2") && separators.MatchString(l)
+	return len(l) < 200 && strings.IndexAny(l, "-_=*—") == 0 && separators.MatchString(l)
 }
 
 // mobileBreak is what Outlook's mobile programs put between a reply and the quote.

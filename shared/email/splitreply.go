@@ -12,9 +12,9 @@ import (
 // of Outlook and mobile programs, and ">" quotes.
 func SplitReply(text string) (fresh, quoted string) {
 	lines := strings.SplitAfter(text, "\n")
-	tail := lastUnquoted(lines)
+	f := folder{lines: lines, tail: lastUnquoted(lines)}
 	for i := range lines {
-		begin, ok := quoteAt(lines, i, tail)
+		begin, ok := f.quoteAt(i)
 		if !ok {
 			continue
 		}
@@ -30,13 +30,25 @@ func SplitReply(text string) (fresh, quoted string) {
 	return text, ""
 }
 
+// maxTries bounds the lines that are looked at as attributions: they end with a colon, and a text with more of them
+// than this is a log or a list.
+const maxTries = 500
+
+// folder looks for the fold.
+type folder struct {
+	lines []string
+	tail  int // last line that someone wrote below a quote
+	tries int
+}
+
 // quoteAt tells whether line i makes it certain that a quote begins, and the line at which it begins.
-func quoteAt(lines []string, i, tail int) (begin int, ok bool) {
+func (f *folder) quoteAt(i int) (begin int, ok bool) {
+	lines, tail := f.lines, f.tail
 	l := strings.TrimSpace(lines[i])
 	if l == "" || len(l) > 1000 {
 		return 0, false
 	}
-	if j, ok := attribution(lines, i); ok {
+	if j, ok := f.attribution(i); ok {
 		next := nextText(lines, i+1)
 		if next < len(lines) && isQuoted(lines[next]) && tail > next {
 			return 0, false // answers between the quoted lines

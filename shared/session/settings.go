@@ -14,16 +14,16 @@ const (
 
 // Threshold is one timer: whether it runs at all, and after how many days of 24 hours.
 type Threshold struct {
-	On   bool
-	Days int
+	On   bool `json:"on"`
+	Days int  `json:"days"`
 }
 
-// Settings are the four timers of SE-4.
+// Settings are the four timers of SE-4. The JSON names are those that Validate's error uses.
 type Settings struct {
-	PausedClose   Threshold // paused → closed, from the entry into paused
-	ResolvedClose Threshold // resolved → closed, from the entry into resolved
-	ActivePause   Threshold // active → paused, from the last activity
-	ClosedReopen  Threshold // closed → reopened on activity, from the last activity
+	PausedClose   Threshold `json:"paused_close"`   // paused → closed, from the entry into paused
+	ResolvedClose Threshold `json:"resolved_close"` // resolved → closed, from the entry into resolved
+	ActivePause   Threshold `json:"active_pause"`   // active → paused, from the last activity
+	ClosedReopen  Threshold `json:"closed_reopen"`  // closed → reopened on activity, from the last activity
 }
 
 // Default returns what holds before anybody changes it: all on, 60, 30, 30 and 30 days.

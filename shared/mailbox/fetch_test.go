@@ -307,9 +307,11 @@ func TestBigMailboxes(t *testing.T) {
 }
 
 func TestBigMailsAreStreamed(t *testing.T) {
-	const size = 35 << 20
+	size := int64(35 << 20)
+	if raceDetector {
+		size = 5 << 20 // the libraries handle single bytes, each of which the detector looks at
+	}
 	s := start(t)
-	s.AllowInsecure = true
 	s.imap.Security, s.smtp.Security = mailbox.StartTLS, mailbox.StartTLS
 	sender := mailbox.NewSender(s.Dialer)
 	defer sender.Close()
@@ -326,10 +328,10 @@ func TestBigMailsAreStreamed(t *testing.T) {
 	if err != nil || got < size {
 		t.Fatalf("%d bytes, %v", got, err)
 	}
-	if extra := peak(); extra > 64<<20 {
-		t.Errorf("heap grew by %d MiB, client and server together", extra>>20)
-	} else {
-		t.Logf("heap grew by %d KiB, client and server together", extra>>10)
+	extra := peak()
+	t.Logf("heap grew by %d KiB for %d KiB, client and server together", extra>>10, size>>10)
+	if extra > 64<<20 {
+		t.Error("that is too much")
 	}
 }
 

@@ -94,7 +94,7 @@ func (t *transfer) steps(msg io.Reader) (Receipt, error) {
 	if err != nil {
 		return receipt, mailError("DATA", err)
 	}
-	t.begun = true
+	t.begun, t.conn.raw.content = true, true
 	if _, err := io.Copy(content, msg); err != nil {
 		return receipt, fmt.Errorf("content: %w", err)
 	}

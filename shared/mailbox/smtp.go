@@ -20,20 +20,24 @@ type smtpConn struct {
 	spent  bool // must not go back into it
 }
 
-// stallGuard gives every write a deadline, which go-smtp does not while content is sent, and remembers a write that failed:
-// after one the server cannot have the end of the mail.
+// stallGuard gives every write a deadline, which go-smtp does not while content is sent, and remembers a write of content
+// that failed: after one the server cannot have the end of the mail.
 type stallGuard struct {
 	net.Conn
-	limit  time.Duration
-	failed bool
+	limit   time.Duration
+	content bool // being written: from the answer to DATA until the next answer is waited for
+	failed  bool
+}
+
+func (c *stallGuard) Read(b []byte) (int, error) {
+	c.content = false // a later write, such as an alert of TLS, proves nothing when it fails
+	return c.Conn.Read(b)
 }
 
 func (c *stallGuard) Write(b []byte) (int, error) {
 	c.Conn.SetWriteDeadline(time.Now().Add(c.limit))
 	n, err := c.Conn.Write(b)
-	if err != nil {
-		c.failed = true
-	}
+	c.failed = c.failed || err != nil && c.content
 	return n, err
 }
 

@@ -1,0 +1,197 @@
+package channel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"regexp"
+	"slices"
+	"time"
+
+	"emailchannel.dev/emailchannel/shared/crm"
+	"emailchannel.dev/emailchannel/shared/event"
+	"emailchannel.dev/emailchannel/shared/reply"
+	"emailchannel.dev/emailchannel/shared/session"
+)
+
+// Admin keeps the settings. What it saves is checked first, and every bad
+// field is named ([*Invalid]). Every change of a setting makes
+// Settings.Version grow in the same transaction, because [Configuration] reads
+// the rest again only then. All methods that save may be repeated.
+type Admin struct {
+	Docs     Docs
+	Secrets  Secrets
+	Bus      Bus
+	Mail     Verifier
+	Schedule Schedule
+	Now      Clock
+}
+
+// Verifier logs in to both servers of an account (AC-3). Its error has the
+// server's answer.
+type Verifier interface {
+	Verify(ctx context.Context, a Account, secret string) error
+}
+
+// Schedule stops and starts the periodic jobs together with the channel (CH-1).
+type Schedule interface {
+	Pause(ctx context.Context) error
+	Resume(ctx context.Context) error
+}
+
+// Defaults are the settings of a new channel: everything is off.
+func Defaults() Settings {
+	return Settings{Queues: true, Session: session.Default(), Caps: reply.DefaultCaps(), Record: crm.Default(), CRM: CRMSettings{Kind: "none", Seconds: 10}}
+}
+
+// save runs f in a transaction and lets the version grow with what it wrote.
+func (a *Admin) save(ctx context.Context, f func(ctx context.Context, tx Tx, now time.Time) error) error {
+	return a.Docs.Update(ctx, func(ctx context.Context, tx Tx) error {
+		have, err := get[Settings](ctx, tx, settingsPath)
+		if err != nil {
+			return err
+		}
+		now := a.Now().UTC()
+		if err := f(ctx, tx, now); err != nil {
+			return err
+		}
+		if have == nil {
+			first := Defaults()
+			first.Version, first.UpdatedAt = 1, now
+			tx.Set(settingsPath, first)
+			return nil
+		}
+		tx.Patch(settingsPath, map[string]any{"version": Inc(1)})
+		return nil
+	})
+}
+
+// Settings returns the channel's settings.
+func (a *Admin) Settings(ctx context.Context) (*Settings, error) {
+	have, err := get[Settings](ctx, a.Docs, settingsPath)
+	if err == nil && have == nil {
+		first := Defaults()
+		have = &first
+	}
+	return have, err
+}
+
+// PutSettings saves the channel's settings, and the CRM's token unless it is
+// empty. The schedule follows CH-1, and with the channel ON again what waited
+// on the servers and in the queues is taken up at once.
+func (a *Admin) PutSettings(ctx context.Context, s Settings, token string) (*Settings, error) {
+	if s.CRM.Kind == "" {
+		s.CRM.Kind = "none"
+	}
+	if s.CRM.Secret == "" && s.CRM.Kind != "none" {
+		s.CRM.Secret = "crm-token"
+	}
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	if token != "" && s.CRM.Secret != "" {
+		if err := a.Secrets.Put(ctx, s.CRM.Secret, token); err != nil {
+			return nil, fmt.Errorf("store the CRM's token: %w", err)
+		}
+	}
+	err := a.Docs.Update(ctx, func(ctx context.Context, tx Tx) error {
+		have, err := get[Settings](ctx, tx, settingsPath)
+		if err != nil {
+			return err
+		}
+		s.Version, s.UpdatedAt = 1, a.Now().UTC()
+		if have != nil {
+			s.Version = have.Version + 1
+		}
+		tx.Set(settingsPath, s)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("save the settings: %w", err)
+	}
+	return &s, a.follow(ctx, s.Email)
+}
+
+// follow makes the rest of the world follow the channel's toggle.
+func (a *Admin) follow(ctx context.Context, on bool) error {
+	if !on {
+		return a.Schedule.Pause(ctx)
+	}
+	return errors.Join(a.Schedule.Resume(ctx),
+		a.Bus.Publish(ctx, event.TopicPoll, event.Encode(event.Poll{})),
+		a.Bus.Publish(ctx, event.TopicQueue, event.Encode(event.Queue{})))
+}
+
+// isURL tells whether s is the address of a web server.
+func isURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
+}
+
+var secretName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,255}$`) // of Secret Manager
+
+func (s Settings) check() error {
+	var bad Invalid
+	if s.SubjectToken && s.SubjectEdit {
+		const both = "subject_token and subject_edit exclude each other" // CH-4
+		bad.add("subject_token", both)
+		bad.add("subject_edit", both)
+	}
+	bad.merge("session.", s.Session.Validate())
+	bad.merge("", s.Record.Validate())
+	if n := s.CRM.Seconds; n < 1 || n > 60 {
+		bad.add("crm.flush_seconds", "%d seconds, must be 1 to 60", n)
+	}
+	switch s.CRM.Kind {
+	case "none":
+	case "zendesk":
+		if !isURL(s.CRM.BaseURL) {
+			bad.add("crm.base_url", "%q is no http or https address", s.CRM.BaseURL)
+		}
+		if s.CRM.User == "" {
+			bad.add("crm.user", "missing")
+		}
+		if !secretName.MatchString(s.CRM.Secret) {
+			bad.add("crm.secret", "%q is no name of a secret", s.CRM.Secret)
+		}
+	default:
+		bad.add("crm.kind", "%q is neither zendesk nor none", s.CRM.Kind)
+	}
+	if s.ConsoleURL != "" && !isURL(s.ConsoleURL) {
+		bad.add("console_url", "%q is no http or https address", s.ConsoleURL)
+	}
+	if s.Caps.PerAddress < 1 {
+		bad.add("caps.per_address", "%d, must be at least 1", s.Caps.PerAddress)
+	}
+	if s.Caps.Window < time.Minute {
+		bad.add("caps.window", "%s, must be at least a minute", s.Caps.Window)
+	}
+	bad.line("company", s.Company, 200)
+	return bad.err()
+}
+
+// all reads a whole collection, by ID.
+func all[T any](ctx context.Context, r Reader, collection string, id func(T) string) (map[string]T, error) {
+	list, err := find[T](ctx, r, Query{Collection: collection})
+	out := make(map[string]T, len(list))
+	for _, v := range list {
+		out[id(v)] = v
+	}
+	return out, err
+}
+
+// sorted returns the values in the order of their IDs.
+func sorted[T any](m map[string]T) []T {
+	out := make([]T, 0, len(m))
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		out = append(out, m[k])
+	}
+	return out
+}
+
+func accountID(a Account) string { return a.ID }
+func queueID(q Queue) string     { return q.ID }
+func agentID(a Agent) string     { return a.ID }
+func teamID(t Team) string       { return t.ID }

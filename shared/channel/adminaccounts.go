@@ -1,0 +1,245 @@
+package channel
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"emailchannel.dev/emailchannel/shared/email"
+	"emailchannel.dev/emailchannel/shared/fault"
+)
+
+// AccountForm is what an admin says of an account (AC-2). An empty password
+// keeps the one that is stored.
+type AccountForm struct {
+	User         string   `json:"user"`
+	Address      string   `json:"address"`
+	Service      string   `json:"service"`
+	Incoming     Server   `json:"incoming"`
+	Outgoing     Server   `json:"outgoing"`
+	Password     string   `json:"password"`
+	OutboundOnly bool     `json:"outbound_only"`
+	Folders      []string `json:"folders"`
+}
+
+const (
+	serviceIMAP  = "imap"
+	serviceNames = 320 // longest user name, host or folder, in bytes
+)
+
+// Accounts lists the accounts.
+func (a *Admin) Accounts(ctx context.Context) ([]Account, error) {
+	m, err := all(ctx, a.Docs, "accounts", accountID)
+	return sorted(m), err
+}
+
+// Account returns one account.
+func (a *Admin) Account(ctx context.Context, id string) (*Account, error) {
+	return one[Account](ctx, a.Docs, "account", id, accountPath)
+}
+
+// one reads a document by an ID from outside.
+func one[T any](ctx context.Context, r Reader, what, id string, path func(string) string) (*T, error) {
+	if !plainID(id) {
+		return nil, notFound(what, id)
+	}
+	v, err := get[T](ctx, r, path(id))
+	if err == nil && v == nil {
+		err = notFound(what, id)
+	}
+	return v, err
+}
+
+// PutAccount saves an account: the password in Secret Manager, everything else
+// here. It logs in to both servers and saves the account with what they
+// answered (AC-3).
+func (a *Admin) PutAccount(ctx context.Context, id string, f AccountForm) (*Account, error) {
+	acc := Account{ID: id, User: f.User, Address: email.Normalize(f.Address), Service: cmp.Or(f.Service, serviceIMAP), Incoming: f.Incoming, Outgoing: f.Outgoing, Secret: "account-" + id, OutboundOnly: f.OutboundOnly, Folders: f.Folders}
+	if acc.OutboundOnly {
+		acc.Incoming, acc.Folders = Server{}, nil
+	} else if len(acc.Folders) == 0 {
+		acc.Folders = []string{"INBOX"}
+	}
+	if err := a.admit(ctx, a.Docs, acc); err != nil {
+		return nil, err
+	}
+	password, err := a.password(ctx, acc, f.Password)
+	if err != nil {
+		return nil, err
+	}
+	acc.Status = a.verify(ctx, acc, password)
+	fault.Step(ctx, "admin.verified")
+	err = a.save(ctx, func(ctx context.Context, tx Tx, now time.Time) error {
+		if err := a.admit(ctx, tx, acc); err != nil {
+			return err
+		}
+		old, err := get[Account](ctx, tx, accountPath(id))
+		if err != nil {
+			return err
+		}
+		if old != nil && acc.Status.LastSuccess.IsZero() {
+			acc.Status.LastSuccess = old.Status.LastSuccess
+		}
+		acc.UpdatedAt = now
+		tx.Set(accountPath(id), acc)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("save account %s: %w", id, err)
+	}
+	return &acc, nil
+}
+
+// password stores a new password, or reads the one that is there.
+func (a *Admin) password(ctx context.Context, acc Account, given string) (string, error) {
+	if given != "" {
+		if err := a.Secrets.Put(ctx, acc.Secret, given); err != nil {
+			return "", fmt.Errorf("store the password of account %s: %w", acc.ID, err)
+		}
+		return given, nil
+	}
+	old, err := get[Account](ctx, a.Docs, accountPath(acc.ID))
+	if err != nil {
+		return "", err
+	}
+	if old == nil {
+		return "", &Invalid{[]Field{{"password", "missing"}}}
+	}
+	have, err := a.Secrets.Get(ctx, acc.Secret)
+	if err != nil {
+		return "", fmt.Errorf("secret of account %s: %w", acc.ID, err)
+	}
+	return have, nil
+}
+
+// verify logs in and returns what that says of the account.
+func (a *Admin) verify(ctx context.Context, acc Account, secret string) AccountStatus {
+	err := a.Mail.Verify(ctx, acc, secret)
+	st := AccountStatus{Valid: err == nil, CheckedAt: a.Now().UTC()}
+	if err != nil {
+		st.Error = err.Error()
+		return st
+	}
+	st.LastSuccess = st.CheckedAt
+	return st
+}
+
+// VerifyAccount logs in again and stores the answer.
+func (a *Admin) VerifyAccount(ctx context.Context, id string) (*Account, error) {
+	acc, err := a.Account(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := a.Secrets.Get(ctx, acc.Secret)
+	if err != nil {
+		return nil, fmt.Errorf("secret of account %s: %w", id, err)
+	}
+	st := a.verify(ctx, *acc, secret)
+	if !st.Valid {
+		st.LastSuccess = acc.Status.LastSuccess
+	}
+	acc.Status = st
+	err = a.save(ctx, func(_ context.Context, tx Tx, _ time.Time) error {
+		tx.Patch(accountPath(id), map[string]any{"status": st})
+		return nil
+	})
+	if errors.Is(err, ErrMissing) {
+		err = notFound("account", id)
+	}
+	return acc, err
+}
+
+// DeleteAccount removes an account that nothing uses (AC-5).
+func (a *Admin) DeleteAccount(ctx context.Context, id string) error {
+	if _, err := a.Account(ctx, id); err != nil {
+		return err
+	}
+	return a.save(ctx, func(ctx context.Context, tx Tx, _ time.Time) error {
+		queues, err := all(ctx, tx, "queues", queueID)
+		if err != nil {
+			return err
+		}
+		var users []string
+		for _, q := range sorted(queues) {
+			if slices.Contains(q.Accounts, id) {
+				users = append(users, fmt.Sprintf("queue %s (%s)", q.ID, q.Name))
+			}
+			if q.Response.Account == id {
+				users = append(users, fmt.Sprintf("auto-response of queue %s (%s)", q.ID, q.Name))
+			}
+		}
+		if len(users) > 0 {
+			return conflict("account %s is in use by %s", id, strings.Join(users, ", "))
+		}
+		tx.Delete(accountPath(id))
+		return nil
+	})
+}
+
+// admit names what is wrong with an account, alone and among the others.
+func (a *Admin) admit(ctx context.Context, r Reader, acc Account) error {
+	var bad Invalid
+	bad.slug("id", acc.ID)
+	if err := bad.err(); err != nil {
+		return err
+	}
+	bad.oneOf("service", acc.Service, serviceIMAP)
+	bad.line("user", acc.User, serviceNames)
+	if acc.User == "" {
+		bad.add("user", "missing")
+	}
+	if !isAddress(acc.Address) {
+		bad.add("address", "%q is not an address", acc.Address)
+	}
+	bad.server("outgoing", acc.Outgoing)
+	if !acc.OutboundOnly {
+		bad.server("incoming", acc.Incoming)
+	}
+	for i, folder := range acc.Folders {
+		if field := fmt.Sprintf("folders[%d]", i); folder == "" {
+			bad.add(field, "missing")
+		} else {
+			bad.line(field, folder, serviceNames)
+		}
+	}
+	if err := a.alone(ctx, r, acc, &bad); err != nil {
+		return err
+	}
+	return bad.err()
+}
+
+// alone refuses an address that another account has, and an outbound-only
+// account that is a queue's address (AC-4).
+func (a *Admin) alone(ctx context.Context, r Reader, acc Account, bad *Invalid) error {
+	same, err := find[Account](ctx, r, Query{Collection: "accounts", Where: []Where{{"address", "==", acc.Address}}})
+	if err != nil {
+		return err
+	}
+	for _, other := range same {
+		if other.ID != acc.ID {
+			bad.add("address", "account %s has it already", other.ID)
+		}
+	}
+	if !acc.OutboundOnly {
+		return nil
+	}
+	users, err := find[Queue](ctx, r, Query{Collection: "queues", Where: []Where{{"accounts", "array-contains", acc.ID}}})
+	for _, q := range users {
+		bad.add("outbound_only", "it is an address of queue %s (%s)", q.ID, q.Name)
+	}
+	return err
+}
+
+func (e *Invalid) server(field string, s Server) {
+	if s.Host == "" || strings.ContainsFunc(s.Host, func(r rune) bool { return r <= ' ' || strings.ContainsRune("/@[]", r) }) {
+		e.add(field+".host", "%q is not a host name", s.Host)
+	}
+	if s.Port < 1 || s.Port > 65535 {
+		e.add(field+".port", "%d, must be 1 to 65535", s.Port)
+	}
+	e.oneOf(field+".security", string(s.Security), "tls", "starttls", "none")
+}

@@ -1,0 +1,236 @@
+package channel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"emailchannel.dev/emailchannel/shared/email"
+	"emailchannel.dev/emailchannel/shared/session"
+)
+
+// AgentForm is what an admin says of a user. What the assignment counts is
+// not part of it.
+type AgentForm struct {
+	Name  string   `json:"name"`
+	Alias string   `json:"alias"`
+	Role  string   `json:"role"`
+	Teams []string `json:"teams"`
+}
+
+// Agents lists the users.
+func (a *Admin) Agents(ctx context.Context) ([]Agent, error) {
+	m, err := all(ctx, a.Docs, "agents", agentID)
+	return sorted(m), err
+}
+
+// Agent returns one user.
+func (a *Admin) Agent(ctx context.Context, id string) (*Agent, error) {
+	return one[Agent](ctx, a.Docs, "agent", email.Normalize(id), agentPath)
+}
+
+// PutAgent saves a user. His counters stay; his queues follow from his teams.
+func (a *Admin) PutAgent(ctx context.Context, id string, f AgentForm) (*Agent, error) {
+	id = email.Normalize(id)
+	if err := f.check(id); err != nil {
+		return nil, err
+	}
+	var ag Agent
+	err := a.save(ctx, func(ctx context.Context, tx Tx, now time.Time) error {
+		w, err := read(ctx, tx)
+		if err != nil {
+			return err
+		}
+		var bad Invalid
+		for i, t := range f.Teams {
+			if _, ok := w.teams[t]; !ok {
+				bad.add(fmt.Sprintf("teams[%d]", i), "there is no team %q", t)
+			}
+		}
+		if err := bad.err(); err != nil {
+			return err
+		}
+		have, err := get[Agent](ctx, tx, agentPath(id))
+		if err != nil {
+			return err
+		}
+		ag = Agent{ID: id}
+		if have != nil {
+			ag = *have
+		}
+		ag.Name, ag.Alias, ag.Role, ag.Teams, ag.UpdatedAt = f.Name, f.Alias, f.Role, f.Teams, now
+		ag.Queues = w.served(ag)
+		ag.keep(tx, have == nil)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("save agent %s: %w", id, err)
+	}
+	return &ag, a.drain(ctx, ag.Queues...)
+}
+
+// keep writes a user, of one that exists only what admins decide.
+func (ag Agent) keep(tx Tx, isNew bool) {
+	if isNew {
+		tx.Create(agentPath(ag.ID), ag)
+		return
+	}
+	tx.Patch(agentPath(ag.ID), map[string]any{"name": ag.Name, "alias": ag.Alias, "role": ag.Role, "teams": ag.Teams, "queues": ag.Queues, "updated_at": ag.UpdatedAt})
+}
+
+func (f AgentForm) check(id string) error {
+	var bad Invalid
+	if !isAddress(id) {
+		bad.add("id", "%q is not an email address", id)
+	}
+	if strings.TrimSpace(f.Name) == "" {
+		bad.add("name", "missing")
+	}
+	bad.line("name", f.Name, 200)
+	if f.Alias != "" && !isAddress(f.Alias) {
+		bad.add("alias", "%q is not an email address", f.Alias)
+	}
+	bad.oneOf("role", f.Role, RoleAgent, RoleSupervisor, RoleAdmin)
+	return bad.err()
+}
+
+// DeleteAgent removes a user. First he gets nothing new, then his sessions
+// lose him, and those that count as open wait again. It may be repeated until
+// it is done.
+func (a *Admin) DeleteAgent(ctx context.Context, id string) error {
+	ag, err := a.Agent(ctx, id)
+	if err != nil {
+		return err
+	}
+	err = a.save(ctx, func(ctx context.Context, tx Tx, now time.Time) error {
+		queues, err := find[Queue](ctx, tx, Query{Collection: "queues", Where: []Where{{"agents", "array-contains", ag.ID}}})
+		if err != nil {
+			return err
+		}
+		for _, q := range queues {
+			tx.Patch(queuePath(q.ID), map[string]any{"agents": without(q.Agents, ag.ID), "updated_at": now})
+		}
+		tx.Patch(agentPath(ag.ID), map[string]any{"role": "", "queues": []string{}, "teams": []string{}, "logged_in": false})
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("delete agent %s: %w", ag.ID, err)
+	}
+	his := Query{Collection: "sessions", Where: []Where{{"agent", "==", ag.ID}}}
+	if err := pages(ctx, a.Docs, his, func(s Session) error { return a.orphan(ctx, s.ID, ag.ID) }); err != nil {
+		return fmt.Errorf("sessions of agent %s: %w", ag.ID, err)
+	}
+	if left, err := a.Docs.Count(ctx, his, 1); err != nil || left > 0 {
+		return errors.Join(err, conflict("agent %s has sessions left; delete him again", ag.ID))
+	}
+	return a.Docs.Write(ctx, func(tx Tx) { tx.Delete(agentPath(ag.ID)) })
+}
+
+func without(list []string, v string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(x string) bool { return x == v })
+}
+
+// orphan takes a session from an agent who leaves.
+func (a *Admin) orphan(ctx context.Context, id, agent string) error {
+	var h *History
+	err := a.Docs.Update(ctx, func(ctx context.Context, tx Tx) error {
+		h = nil
+		s, err := get[Session](ctx, tx, sessionPath(id))
+		if err != nil || s == nil || s.Agent != agent {
+			return err
+		}
+		ac := act{tx: tx, who: Actor{ID: ActorChannel}, key: "left-" + digest(agent), now: a.Now().UTC(), s: *s, before: *s}
+		ac.drop()
+		h = ac.entry(session.KindUnassigned, agent, "")
+		ac.store(*h)
+		return nil
+	})
+	if err != nil || h == nil {
+		return err
+	}
+	return announce(ctx, a.Bus, a.Docs, "admin", *h)
+}
+
+// SetPresence logs an agent in or out (AS-2). Who comes in may qualify for
+// what waits in his queues.
+func (a *Admin) SetPresence(ctx context.Context, who Actor, id string, in bool) (*Agent, error) {
+	id = email.Normalize(id)
+	if who.ID != id && !who.everywhere() {
+		return nil, fmt.Errorf("presence of agent %s: %w", id, ErrForbidden)
+	}
+	ag, err := a.Agent(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	ag.LoggedIn, ag.UpdatedAt = in, a.Now().UTC()
+	err = a.Docs.Write(ctx, func(tx Tx) {
+		tx.Patch(agentPath(id), map[string]any{"logged_in": in, "updated_at": ag.UpdatedAt})
+	})
+	if err != nil || !in {
+		return ag, err
+	}
+	return ag, a.drain(ctx, ag.Queues...)
+}
+
+// Teams lists the teams.
+func (a *Admin) Teams(ctx context.Context) ([]Team, error) {
+	m, err := all(ctx, a.Docs, "teams", teamID)
+	return sorted(m), err
+}
+
+// Team returns one team.
+func (a *Admin) Team(ctx context.Context, id string) (*Team, error) {
+	return one[Team](ctx, a.Docs, "team", id, teamPath)
+}
+
+// PutTeam saves a team.
+func (a *Admin) PutTeam(ctx context.Context, t Team) (*Team, error) {
+	var bad Invalid
+	bad.slug("id", t.ID)
+	if strings.TrimSpace(t.Name) == "" {
+		bad.add("name", "missing")
+	}
+	bad.line("name", t.Name, 200)
+	if err := bad.err(); err != nil {
+		return nil, err
+	}
+	err := a.save(ctx, func(_ context.Context, tx Tx, now time.Time) error {
+		t.UpdatedAt = now
+		tx.Set(teamPath(t.ID), t)
+		return nil
+	})
+	return &t, err
+}
+
+// DeleteTeam removes a team from its queues and agents, and then itself.
+func (a *Admin) DeleteTeam(ctx context.Context, id string) error {
+	if _, err := a.Team(ctx, id); err != nil {
+		return err
+	}
+	return a.save(ctx, func(ctx context.Context, tx Tx, now time.Time) error {
+		w, err := read(ctx, tx)
+		if err != nil {
+			return err
+		}
+		members, err := w.members(ctx, tx, nil, []string{id})
+		if err != nil {
+			return err
+		}
+		for _, q := range sorted(w.queues) {
+			if slices.Contains(q.Teams, id) {
+				q.Teams = without(q.Teams, id)
+				w.queues[q.ID] = q
+				tx.Patch(queuePath(q.ID), map[string]any{"teams": q.Teams, "updated_at": now})
+			}
+		}
+		for _, ag := range sorted(members) {
+			ag.Teams = without(ag.Teams, id)
+			tx.Patch(agentPath(ag.ID), map[string]any{"teams": ag.Teams, "queues": w.served(ag), "updated_at": now})
+		}
+		tx.Delete(teamPath(id))
+		return nil
+	})
+}

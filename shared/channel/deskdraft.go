@@ -1,0 +1,174 @@
+package channel
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"strings"
+
+	"emailchannel.dev/emailchannel/shared/email"
+	"emailchannel.dev/emailchannel/shared/session"
+)
+
+// outgoing is a mail that is about to be written: its outbound ID, its account
+// and its session as far as that is known.
+type outgoing struct {
+	id    string
+	cat   *Catalog
+	from  Account
+	s     Session
+	draft email.Draft
+}
+
+const (
+	maxRecipients = 100
+	maxKey        = 200
+)
+
+// reply drafts the answer to a session's last mail.
+func (d *Desk) reply(ctx context.Context, who Actor, id string, w Words) (*outgoing, error) {
+	cat, err := d.Config.Load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s, ag, err := visible(ctx, d.Docs, who, id)
+	if err != nil {
+		return nil, fmt.Errorf("session %s: %w", id, err)
+	}
+	n := &outgoing{id: digest(s.ID, w.Key), cat: cat, s: *s}
+	if n.from, err = sender(cat, s.Queue, s.Account); err != nil {
+		return nil, err
+	}
+	last, err := d.last(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	if len(w.To) == 0 {
+		w.To = answerTo(*s, last)
+	}
+	n.draft = d.draft(n.from, ag, w)
+	n.draft.Subject = email.ReplySubject(s.Subject)
+	if last != nil {
+		n.draft.InReplyTo, n.draft.References = last.MessageID, references(*last)
+	}
+	bad := w.check()
+	if w.Subject != "" && w.Subject != n.draft.Subject {
+		n.draft.Subject = w.Subject
+		if !cat.SubjectEdit {
+			bad.add("subject", "subject line editing is off (subject_edit)")
+		}
+	}
+	return n, bad.err()
+}
+
+// last is the mail that a reply answers: the end user's last, else the first
+// of all; nil if it is not there any more.
+func (d *Desk) last(ctx context.Context, s *Session) (*Message, error) {
+	id := cmp.Or(s.LastInbound, s.FirstMessage)
+	if id == "" {
+		return nil, nil
+	}
+	return get[Message](ctx, d.Docs, messagePath(s.ID, id))
+}
+
+func answerTo(s Session, last *Message) []email.Address {
+	switch {
+	case last == nil:
+		return []email.Address{s.Consumer}
+	case last.Direction == Out:
+		return last.To
+	case len(last.ReplyTo) > 0:
+		return last.ReplyTo
+	}
+	return []email.Address{last.From}
+}
+
+// compose drafts the first mail of a new session.
+func (d *Desk) compose(ctx context.Context, who Actor, queue string, w Words) (*outgoing, error) {
+	cat, err := d.Config.Load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ag, err := agentOf(ctx, d.Docs, who)
+	if err != nil {
+		return nil, err
+	}
+	bad := w.check()
+	if w.Subject == "" {
+		bad.add("subject", "missing")
+	}
+	if len(w.To) == 0 {
+		bad.add("to", "missing")
+	}
+	if _, ok := cat.ByQueue[queue]; !ok {
+		bad.add("queue", "there is no queue %q", queue)
+	}
+	if err := bad.err(); err != nil {
+		return nil, err
+	}
+	if !serves(who, ag, queue) {
+		return nil, fmt.Errorf("%s does not serve queue %s: %w", who.ID, queue, ErrForbidden)
+	}
+	n := &outgoing{id: digest("start", who.ID, w.Key), cat: cat}
+	if n.from, err = sender(cat, queue, ""); err != nil {
+		return nil, err
+	}
+	n.draft = d.draft(n.from, ag, w)
+	n.draft.Subject = w.Subject
+	id, err := session.NewID(rand.Reader)
+	n.s = Session{ID: id, Queue: queue, Account: n.from.ID, Subject: w.Subject, Consumer: w.To[0]}
+	return n, err
+}
+
+// sender is the account that a session's mail goes out from.
+func sender(cat *Catalog, queue, account string) (Account, error) {
+	if a, ok := cat.Accounts[account]; ok {
+		return a, nil
+	}
+	for _, id := range cat.ByQueue[queue].Accounts {
+		if a, ok := cat.Accounts[id]; ok {
+			return a, nil
+		}
+	}
+	return Account{}, conflict("queue %s has no email assigned", queue)
+}
+
+// draft is a mail with these words, under the agent's name from the account's address.
+func (d *Desk) draft(from Account, ag *Agent, w Words) email.Draft {
+	m := email.Draft{From: email.Address{Addr: from.Address}, To: w.To, Cc: w.Cc, Date: dated(d.Now()), Text: w.Text, HTML: w.HTML}
+	if ag != nil {
+		m.From.Name = ag.Name
+	}
+	if m.Text == "" {
+		m.Text = email.TextFromHTML(m.HTML)
+	}
+	return m
+}
+
+func (w Words) check() *Invalid {
+	var bad Invalid
+	if w.Key == "" || len(w.Key) > maxKey {
+		bad.add("idempotency_key", "must have 1 to %d characters", maxKey)
+	}
+	if strings.TrimSpace(w.Text+w.HTML) == "" {
+		bad.add("text", "text or html must say something")
+	}
+	for field, list := range map[string][]email.Address{"to": w.To, "cc": w.Cc} {
+		for i, a := range list {
+			if !isAddress(a.Addr) {
+				bad.add(fmt.Sprintf("%s[%d].addr", field, i), "%q is not an address", a.Addr)
+			}
+		}
+	}
+	if n := len(w.To) + len(w.Cc); n > maxRecipients {
+		bad.add("to", "%d recipients, at most %d", n, maxRecipients)
+	}
+	return &bad
+}
+
+// isAddress tells whether s is one plain address and nothing else.
+func isAddress(s string) bool {
+	list := email.ParseAddressList(s)
+	return len(list) == 1 && list[0].Addr == s && list[0].Name == "" && !strings.ContainsAny(s, " \r\n\t<>,;/") && strings.Count(s, "@") == 1
+}

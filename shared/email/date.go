@@ -28,6 +28,9 @@ func parseDate(s string) time.Time {
 	if s == "" {
 		return time.Time{}
 	}
+	if t, err := time.Parse(dateLayouts[0], s); err == nil { // what nearly every mail has
+		return plausible(t)
+	}
 	if t, err := mail.ParseDate(s); err == nil {
 		return plausible(t)
 	}

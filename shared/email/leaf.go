@@ -167,7 +167,10 @@ func unixLines(s string) string {
 	if !strings.ContainsAny(s, "\r\x00") {
 		return s
 	}
-	return strings.NewReplacer("\r\r\n", "\n", "\r\n", "\n", "\r", "\n", "\x00", "").Replace(s)
+	for _, end := range []string{"\r\r\n", "\r\n", "\r"} {
+		s = strings.ReplaceAll(s, end, "\n")
+	}
+	return strings.ReplaceAll(s, "\x00", "")
 }
 
 // file hands a part to save, counts and digests it, and keeps the beginning of reports for the classification.

@@ -72,7 +72,7 @@ func TestTransitions(t *testing.T) {
 	}
 	for key, instant := range found {
 		zone := instant.Location().String()
-		for _, week := range [][]Interval{night, day, nil} {
+		for _, week := range [][]Interval{night, day} {
 			compare(t, key, Hours{Zone: zone, Week: week}, instant)
 		}
 	}
@@ -82,7 +82,7 @@ func compare(t *testing.T, key transition, h Hours, instant time.Time) {
 	const step = 15 * time.Minute
 	l := h.local()
 	var nextOpen, dayEnd time.Time
-	for now := instant.Add(26 * time.Hour); now.After(instant.Add(-26 * time.Hour)); now = now.Add(-step) {
+	for now := instant.Add(13 * time.Hour); now.After(instant.Add(-13 * time.Hour)); now = now.Add(-step) {
 		open := read(h.Week, now)
 		if open {
 			nextOpen = now
@@ -110,5 +110,5 @@ func read(week []Interval, now time.Time) bool {
 			return true
 		}
 	}
-	return len(week) == 0
+	return false
 }

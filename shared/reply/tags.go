@@ -68,9 +68,9 @@ func render(template string, value func(name string) (string, bool)) string {
 }
 
 // escape makes a value harmless in its place. A brace is escaped too: no value becomes a tag for whoever
-// reads the result as a template once more, not even together with its neighbour. An address must not get a scheme or a host from a value, so
-// everything but letters, digits, a few marks and the @ of mailto is percent-encoded; that is also safe
-// elsewhere, where a template that was never validated may have a tag.
+// reads the result as a template once more, not even together with its neighbour. An address must not get
+// a scheme or a host from a value, so everything but letters, digits, a few marks and the @ of mailto is
+// percent-encoded; that is also safe elsewhere, where a template that was never validated may have a tag.
 func (p place) escape(s string) string {
 	if p == inText || p == inAttribute {
 		return strings.ReplaceAll(html.EscapeString(s), "{", "&#123;")

@@ -17,9 +17,11 @@ func (s *Server) RunAggregationQuery(r *pb.RunAggregationQueryRequest, out pb.Fi
 	if err != nil {
 		return err
 	}
-	fields := aggregatedFields(aggregates)
+	if err := q.aggregate(aggregatedFields(aggregates)); err != nil {
+		return err
+	}
 	if s.indexes != nil {
-		if err := s.indexes.check(q, fields); err != nil {
+		if err := s.indexes.check(q); err != nil {
 			return err
 		}
 	}
@@ -34,7 +36,7 @@ func (s *Server) RunAggregationQuery(r *pb.RunAggregationQueryRequest, out pb.Fi
 	}
 	s.meter.of(out.Context()).reads.Add(max(1, (int64(len(res.docs)+res.skipped)+999)/1000))
 	return out.Send(&pb.RunAggregationQueryResponse{
-		Result:      &pb.AggregationResult{AggregateFields: aggregate(aggregates, fields, res.docs)},
+		Result:      &pb.AggregationResult{AggregateFields: aggregate(aggregates, res.docs)},
 		Transaction: rd.begun,
 		ReadTime:    timestamp(res.time),
 	})
@@ -96,19 +98,9 @@ func aggregatedFields(in []aggregation) []fieldPath {
 	return out
 }
 
-// aggregate evaluates over the documents that have all the aggregated fields, of whatever type: the index that the
-// cloud reads holds no others.
-func aggregate(in []aggregation, fields []fieldPath, docs []*document) map[string]*pb.Value {
+func aggregate(in []aggregation, docs []*document) map[string]*pb.Value {
 	sums := make([]total, len(in))
-	count := int64(0)
-next:
 	for _, d := range docs {
-		for _, p := range fields {
-			if d.field(p) == nil {
-				continue next
-			}
-		}
-		count++
 		for i, a := range in {
 			if a.kind != aggregateCount {
 				sums[i].add(d.field(a.path))
@@ -119,7 +111,7 @@ next:
 	for i, a := range in {
 		switch a.kind {
 		case aggregateCount:
-			n := count
+			n := int64(len(docs))
 			if a.upTo > 0 {
 				n = min(n, a.upTo)
 			}

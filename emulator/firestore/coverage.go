@@ -19,13 +19,13 @@ type requirement struct {
 }
 
 // check answers whether the cloud would serve q with the declared and the automatic indexes: FAILED_PRECONDITION
-// naming the missing index if not. aggregated lists the fields that sums and averages read.
-func (d *declared) check(q *query, aggregated []fieldPath) error {
+// naming the missing index if not.
+func (d *declared) check(q *query) error {
 	if q.id == "" {
 		return nil // recursive deletes and exports walk the documents themselves
 	}
 	for _, conditions := range q.disjuncts {
-		r := q.requirement(conditions, aggregated)
+		r := q.requirement(conditions)
 		if !d.covers(&r) {
 			return status.Errorf(codes.FailedPrecondition,
 				"The query requires an index. Add it to firestore.indexes.json: %s", r.suggestion())
@@ -34,7 +34,7 @@ func (d *declared) check(q *query, aggregated []fieldPath) error {
 	return nil
 }
 
-func (q *query) requirement(conditions []condition, aggregated []fieldPath) requirement {
+func (q *query) requirement(conditions []condition) requirement {
 	r := requirement{group: q.group, id: q.id}
 	equal := map[string]bool{}
 	for _, c := range conditions {
@@ -54,13 +54,6 @@ func (q *query) requirement(conditions []condition, aggregated []fieldPath) requ
 			continue // constant, sorts nothing
 		}
 		r.sorted = append(r.sorted, indexedField{o.path.text, directionOf(o.desc)})
-	}
-	for _, p := range aggregated {
-		f := indexedField{p.text, ascending}
-		known := func(x indexedField) bool { return x.path == f.path }
-		if !equal[p.text] && !slices.ContainsFunc(r.sorted, known) {
-			r.sorted = slices.Insert(r.sorted, len(r.sorted)-1, f)
-		}
 	}
 	r.dropImpliedName()
 	return r

@@ -30,7 +30,8 @@ func (o operator) inequality() bool { return o >= opLess }
 // disjunctive tells operators that stand for several equalities.
 func (o operator) disjunctive() bool { return o == opIn || o == opContainsAny }
 
-// condition is one comparison of a field, with its operands as order keys.
+// condition is one comparison of a field, with its operands as order keys. Nothing equals null except by IS_NULL, so
+// an equality with null has no operands and matches nothing.
 type condition struct {
 	path fieldPath
 	op   operator
@@ -135,6 +136,9 @@ func (s *scope) compileField(f *pb.StructuredQuery_FieldFilter) (filter, error) 
 		key, err := s.operandKey(path, v)
 		if err != nil {
 			return filter{}, err
+		}
+		if key[0] == tagNull && !op.inequality() || c.has(key) {
+			continue
 		}
 		c.keys = append(c.keys, key)
 		if path.isName() {
@@ -248,6 +252,24 @@ func (f *filter) count() int {
 	return n
 }
 
+// uses counts the conditions with this operator.
+func (f *filter) uses(op operator) int {
+	n := 0
+	if f.cond != nil && f.cond.op == op {
+		n = 1
+	}
+	for i := range f.kids {
+		n += f.kids[i].uses(op)
+	}
+	return n
+}
+
+// disjunctive tells whether the filter says "or" in one form or another.
+func (f *filter) disjunctive() bool {
+	return f.or || f.cond != nil && f.cond.op.disjunctive() ||
+		slices.ContainsFunc(f.kids, func(k filter) bool { return k.disjunctive() })
+}
+
 // disjuncts expands the filter into its disjunctive normal form: the query's result is the union of the
 // conjunctions'. in and array-contains-any are expanded as well.
 func (f *filter) disjuncts() ([][]condition, error) {
@@ -276,11 +298,11 @@ func (f *filter) disjuncts() ([][]condition, error) {
 }
 
 func (c *condition) disjuncts() [][]condition {
-	if !c.op.disjunctive() {
+	if c.op.inequality() {
 		return [][]condition{{*c}}
 	}
 	op := opEqual
-	if c.op == opContainsAny {
+	if c.op == opContains || c.op == opContainsAny {
 		op = opContains
 	}
 	var out [][]condition
@@ -294,11 +316,21 @@ func (c *condition) disjuncts() [][]condition {
 	return out
 }
 
+func (c condition) same(other condition) bool {
+	return c.op == other.op && c.path.text == other.path.text && slices.EqualFunc(c.keys, other.keys, bytes.Equal)
+}
+
 func product(a, b [][]condition) [][]condition {
 	var out [][]condition
 	for _, x := range a {
 		for _, y := range b {
-			out = append(out, slices.Concat(x, y))
+			conjunction := slices.Clone(x)
+			for _, c := range y {
+				if c.op == opContains || !slices.ContainsFunc(x, c.same) {
+					conjunction = append(conjunction, c)
+				}
+			}
+			out = append(out, conjunction)
 		}
 	}
 	return out

@@ -76,11 +76,6 @@ func listQuery(r *pb.ListDocumentsRequest) (*query, error) {
 	if field != "" && field != nameField || dir != "" && dir != "asc" && dir != "desc" || r.ShowMissing && field != "" {
 		return nil, invalid("order_by %q is not supported", r.OrderBy)
 	}
-	o := &pb.StructuredQuery_Order{Field: &pb.StructuredQuery_FieldReference{FieldPath: nameField}}
-	if dir == "desc" {
-		o.Direction = pb.StructuredQuery_DESCENDING
-	}
-	sq.OrderBy = []*pb.StructuredQuery_Order{o}
 	if r.PageToken != "" {
 		last, err := parsePageToken(r.PageToken)
 		if err != nil {
@@ -93,6 +88,7 @@ func listQuery(r *pb.ListDocumentsRequest) (*query, error) {
 	if err != nil {
 		return nil, err
 	}
+	q.orders[0].desc = dir == "desc" // a list may do what a query may not
 	q.limit = pageSize(r.PageSize) + 1
 	return q, nil
 }

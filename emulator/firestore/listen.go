@@ -174,7 +174,7 @@ func (s *Server) newTarget(r *pb.Target) (*target, error) {
 			return nil, err
 		}
 		if s.indexes != nil {
-			if err := s.indexes.check(q, nil); err != nil {
+			if err := s.indexes.check(q); err != nil {
 				return nil, err
 			}
 		}

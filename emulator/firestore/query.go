@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	pb "cloud.google.com/go/firestore/apiv1/firestorepb"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // scope is the set of documents a query ranges over.
@@ -56,6 +58,7 @@ type query struct {
 	where     filter
 	disjuncts [][]condition
 	orders    []order // complete: what the request says, what inequalities imply, __name__ last
+	byName    bool    // the request itself orders by __name__
 	start     *cursor
 	end       *cursor
 	offset    int
@@ -84,6 +87,9 @@ func compileQuery(parent string, q *pb.StructuredQuery) (*query, error) {
 	}
 	if err := c.checkCombination(q); err != nil {
 		return nil, err
+	}
+	if c.orders[0].path.isName() && c.orders[0].desc && c.where.count() == 0 {
+		return nil, status.Error(codes.FailedPrecondition, "Firestore does not support descending key scans")
 	}
 	if c.start, err = c.compileCursor(q.StartAt); err != nil {
 		return nil, err
@@ -133,14 +139,19 @@ func (c *query) compileOrders(explicit []*pb.StructuredQuery_Order) error {
 		return invalid("the query has inequalities on more than %d fields", maxInequalities)
 	}
 	slices.SortFunc(implied, func(a, b fieldPath) int { return strings.Compare(a.text, b.text) })
-	name := fieldPath{text: nameField, segments: []string{nameField}}
-	for _, p := range append(implied, name) {
+	for _, p := range implied {
 		if !p.isName() && c.orderOf(p) < 0 {
 			c.orders = append(c.orders, order{p, desc})
 		}
 	}
-	if c.orderOf(name) < 0 {
+	name := fieldPath{text: nameField, segments: []string{nameField}}
+	switch at := c.orderOf(name); {
+	case at < 0:
 		c.orders = append(c.orders, order{name, desc})
+	case at < len(c.orders)-1:
+		return invalid("order by clause cannot contain more fields after the key")
+	default:
+		c.byName = true
 	}
 	return nil
 }
@@ -160,21 +171,38 @@ func (c *query) checkCombination(q *pb.StructuredQuery) error {
 		return invalid("the query has %d filters and orders, at most %d are allowed", n, maxQueryParts)
 	}
 	for _, conditions := range c.disjuncts {
-		arrays, negations := 0, 0
+		arrays := 0
 		for _, d := range conditions {
-			switch d.op {
-			case opContains:
+			if d.op == opContains {
 				arrays++
-			case opNotEqual, opNotIn, opNotNull, opNotNaN:
-				negations++
 			}
 		}
 		if arrays > 1 {
 			return invalid("only one array-contains or array-contains-any is allowed per disjunction")
 		}
-		if negations > 1 {
-			return invalid("only one of !=, not-in, IS_NOT_NULL and IS_NOT_NAN is allowed per query")
+	}
+	if c.where.uses(opNotEqual)+c.where.uses(opNotIn)+c.where.uses(opNotNull)+c.where.uses(opNotNaN) > 1 {
+		return invalid("only one of !=, not-in, IS_NOT_NULL and IS_NOT_NAN is allowed per query")
+	}
+	if c.where.uses(opNotIn) > 0 && c.where.disjunctive() {
+		return invalid("not-in cannot be used in the same query with in, array-contains-any or OR")
+	}
+	return nil
+}
+
+// aggregate adds the fields that sums and averages read to the order, in front of the name: the index that the cloud
+// uses for them sorts by them and holds no document without them, which a limit makes visible.
+func (c *query) aggregate(fields []fieldPath) error {
+	last := len(c.orders) - 1
+	for _, p := range fields {
+		if c.orderOf(p) >= 0 {
+			continue
 		}
+		if c.byName {
+			return invalid("an index with %s after __name__ is not supported: order by it as well", p.text)
+		}
+		c.orders = slices.Insert(c.orders, last, order{p, c.orders[last].desc})
+		last++
 	}
 	return nil
 }

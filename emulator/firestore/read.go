@@ -175,7 +175,7 @@ func (s *Server) RunQuery(r *pb.RunQueryRequest, out pb.Firestore_RunQueryServer
 		return err
 	}
 	if s.indexes != nil {
-		if err := s.indexes.check(q, nil); err != nil {
+		if err := s.indexes.check(q); err != nil {
 			return err
 		}
 	}

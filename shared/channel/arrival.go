@@ -63,14 +63,15 @@ type known struct {
 func (a *arrival) recall(ctx context.Context, tx Tx) (known, error) {
 	m := a.mail
 	k := known{id: m.Fingerprint, mails: map[string]*Mail{}, sessions: map[string]*Session{}}
-	k.ancestors = thread.Ancestors(m.MessageID, m.InReplyTo, m.References)
-	if m.Report != nil && m.Report.OriginalMessageID != "" {
-		k.ancestors = slices.Insert(k.ancestors, 0, m.Report.OriginalMessageID)
+	nearest := m.InReplyTo
+	if m.Report != nil { // what a report is about comes before what it answers
+		nearest = append([]string{m.Report.OriginalMessageID}, nearest...)
 	}
+	k.ancestors = thread.Ancestors(m.MessageID, nearest, m.References)
 	docs := make([]Mail, len(k.ancestors)+2)
 	refs := []*Ref{{Path: mailPath(k.id), Into: &docs[0]}}
 	for i, id := range k.ancestors {
-		refs = append(refs, &Ref{Path: mailPath(email.IDFingerprint(id)), Into: &docs[i+1]})
+		refs = append(refs, &Ref{Path: mailPath(email.Fingerprint(id)), Into: &docs[i+1]})
 	}
 	if err := tx.Get(ctx, refs...); err != nil {
 		return k, err
@@ -78,8 +79,8 @@ func (a *arrival) recall(ctx context.Context, tx Tx) (known, error) {
 	if refs[0].Found {
 		k.own = &docs[0]
 	}
-	if k.own != nil && k.own.State != Announced && k.own.Sender != a.sender() && m.HasMessageID {
-		// Another sender under a known Message-ID: a different mail, told apart by its content.
+	if k.own != nil && k.own.State != Announced && m.HasMessageID && !a.same(k.own) {
+		// A different mail under a known Message-ID is told apart by its content.
 		k.id, k.own = m.ContentFingerprint, nil
 		last := &Ref{Path: mailPath(k.id), Into: &docs[len(docs)-1]}
 		if err := tx.Get(ctx, last); err != nil {
@@ -95,6 +96,13 @@ func (a *arrival) recall(ctx context.Context, tx Tx) (known, error) {
 		}
 	}
 	return k, k.loadSessions(ctx, tx)
+}
+
+// same tells whether a mail with this one's Message-ID is this one. Servers on
+// the way change much, but neither the sender nor the date; broken programs and
+// hostile people use an ID again.
+func (a *arrival) same(m *Mail) bool {
+	return m.Sender == a.sender() && (m.Sent.IsZero() || a.mail.Date.IsZero() || m.Sent.Equal(a.mail.Date))
 }
 
 // loadSessions reads the sessions that the mails belong to, following merges.
@@ -289,7 +297,7 @@ func (a *arrival) write(tx Tx, k known, d thread.Decision, s Session, sc reply.S
 }
 
 func (a *arrival) put(tx Tx, k known, m Mail) {
-	m.Direction, m.MessageID, m.Sender, m.Content = In, a.mail.MessageID, a.sender(), a.mail.ContentFingerprint
+	m.Direction, m.MessageID, m.Sender, m.Sent = In, a.mail.MessageID, a.sender(), a.mail.Date.UTC()
 	m.Sources, m.Raw, m.At = []event.Source{a.Source}, a.Object, a.now
 	tx.Set(mailPath(k.id), m)
 }
@@ -299,7 +307,7 @@ func (a *arrival) put(tx Tx, k known, m Mail) {
 func (a *arrival) announceAncestors(tx Tx, k known, session string) {
 	for _, id := range k.ancestors {
 		if k.mails[id] == nil {
-			tx.Set(mailPath(email.IDFingerprint(id)), Mail{State: Announced, Session: session, MessageID: id, At: a.now, Expires: a.now.Add(announcedFor)})
+			tx.Set(mailPath(email.Fingerprint(id)), Mail{State: Announced, Session: session, MessageID: id, At: a.now, Expires: a.now.Add(announcedFor)})
 		}
 	}
 }
@@ -316,7 +324,7 @@ func (a *arrival) bounce(tx Tx, k known, msg *Message) {
 	}
 	what := fmt.Sprintf("%s %s %s %s", r.Recipient, r.Action, r.Status, r.DiagnosticCode)
 	tx.Patch(outboundPath(orig.Outbound), map[string]any{"bounced": what, "bounced_at": a.now})
-	tx.Patch(messagePath(k.current(orig).ID, email.IDFingerprint(r.OriginalMessageID)), map[string]any{"bounced": what})
+	tx.Patch(messagePath(k.current(orig).ID, email.Fingerprint(r.OriginalMessageID)), map[string]any{"bounced": what})
 	msg.Bounced = what
 }
 

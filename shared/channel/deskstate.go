@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"emailchannel.dev/emailchannel/shared/session"
@@ -101,10 +102,13 @@ func (d *Desk) SetStates(ctx context.Context, who Actor, ids []string, to sessio
 		return nil, err
 	}
 	var unique []string
-	at := map[string]int{}
-	for _, id := range ids {
-		if _, ok := at[id]; !ok {
-			at[id] = len(unique)
+	at := make([]int, len(ids))
+	for i, id := range ids {
+		if canonical, err := session.ParseID(id); err == nil {
+			id = canonical
+		}
+		if at[i] = slices.Index(unique, id); at[i] < 0 {
+			at[i] = len(unique)
 			unique = append(unique, id)
 		}
 	}
@@ -114,7 +118,8 @@ func (d *Desk) SetStates(ctx context.Context, who Actor, ids []string, to sessio
 	}
 	out := make([]StateResult, len(ids))
 	for i, id := range ids {
-		out[i] = results[at[id]]
+		out[i] = results[at[i]]
+		out[i].ID = id
 	}
 	return out, nil
 }
@@ -140,24 +145,20 @@ func (d *Desk) bulk(ctx context.Context, who Actor, ids []string, to session.Sta
 
 // result moves one session and names what became of it.
 func (d *Desk) result(ctx context.Context, who Actor, id string, to session.State) (StateResult, error) {
-	canonical, err := session.ParseID(id)
-	if err != nil {
-		return StateResult{ID: id, Result: Missing}, nil
-	}
-	s, moved, err := d.setState(ctx, who, canonical, to)
+	s, moved, err := d.setState(ctx, who, id, to)
 	var refused *session.TransitionError
 	var gone *Conflict
 	switch {
 	case errors.Is(err, ErrNotFound), errors.Is(err, ErrForbidden):
-		return StateResult{ID: id, Result: Missing}, nil
+		return StateResult{Result: Missing}, nil
 	case errors.As(err, &refused):
-		return StateResult{ID: id, Result: InvalidTransition, State: refused.From, Reason: string(refused.Reason)}, nil
+		return StateResult{Result: InvalidTransition, State: refused.From, Reason: string(refused.Reason)}, nil
 	case errors.As(err, &gone):
-		return StateResult{ID: id, Result: InvalidTransition, Reason: gone.Message}, nil
+		return StateResult{Result: InvalidTransition, Reason: gone.Message}, nil
 	case err != nil:
 		return StateResult{}, fmt.Errorf("set the state: %w", err)
 	case moved:
-		return StateResult{ID: id, Result: Updated, State: s.State}, nil
+		return StateResult{Result: Updated, State: s.State}, nil
 	}
-	return StateResult{ID: id, Result: Unchanged, State: s.State}, nil
+	return StateResult{Result: Unchanged, State: s.State}, nil
 }

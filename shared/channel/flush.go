@@ -55,7 +55,7 @@ func (f *Flush) Handle(ctx context.Context) error {
 	if err != nil || cat.CRM.Kind == "" || cat.CRM.Kind == "none" {
 		return err
 	}
-	return locked(ctx, f.Docs, f.Now, "flush", rand.Text(), flushLease, func() error {
+	err = locked(ctx, f.Docs, f.Now, "flush", rand.Text(), flushLease, func() error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -63,6 +63,10 @@ func (f *Flush) Handle(ctx context.Context) error {
 		}
 		return f.run(ctx, cat)
 	})
+	if errors.Is(err, errBusy) {
+		return nil
+	}
+	return err
 }
 
 func (f *Flush) run(ctx context.Context, cat *Catalog) error {

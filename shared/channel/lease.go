@@ -17,7 +17,7 @@ type Lease struct {
 // errBusy means that somebody else holds the lease.
 var errBusy = errors.New("lease is held")
 
-// locked runs f while holding a lease, and does nothing when another holds it.
+// locked runs f while holding a lease, and returns errBusy when another holds it.
 func locked(ctx context.Context, docs Docs, now Clock, name, holder string, d time.Duration, f func() error) error {
 	err := docs.Update(ctx, func(ctx context.Context, tx Tx) error {
 		have, err := get[Lease](ctx, tx, leasePath(name))
@@ -31,9 +31,6 @@ func locked(ctx context.Context, docs Docs, now Clock, name, holder string, d ti
 		tx.Set(leasePath(name), Lease{Holder: holder, Until: t.Add(d), Expires: t.Add(24 * time.Hour)})
 		return nil
 	})
-	if errors.Is(err, errBusy) {
-		return nil
-	}
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"strings"
+
+	"emailchannel.dev/emailchannel/shared/event"
 )
 
 const settingsPath = "settings/channel"
@@ -27,6 +29,12 @@ func partObject(raw, index string) string {
 	return "parts/" + strings.TrimPrefix(raw, "raw/") + "/" + index
 }
 func outboundObject(id string) string { return "out/" + id + ".eml" }
+
+// QuarantinePath is where the entry of a mail stands that could not be processed.
+func QuarantinePath(src event.Source) string { return quarantinePath(src.Key()) }
+
+// ResponseID is the outbound ID of the auto-response to an event.
+func ResponseID(eventID string) string { return "auto-" + digest(eventID) }
 
 // digest makes a document's name of words that may hold anything.
 func digest(words ...string) string {

@@ -56,7 +56,9 @@ const (
 	pollFor   = 45 * time.Second // one invocation stops taking more after that
 )
 
-// Handle polls one account, or asks for a poll of each.
+// Handle polls one account, or asks for a poll of each. While another poll has
+// the account it fails, so that the request comes back: mail may have arrived
+// after that poll looked.
 func (p *Poll) Handle(ctx context.Context, e event.Poll) error {
 	cat, err := p.Config.Load(ctx)
 	if err != nil || !cat.Email { // CH-1: OFF leaves the servers alone

@@ -33,7 +33,7 @@ func write(ctx context.Context, archive Archive, id string, a Account, s Session
 		return letter{}, fmt.Errorf("compose %s: %w", object, err)
 	}
 	msg := Message{
-		ID: email.IDFingerprint(d.MessageID), Session: s.ID, Direction: Out, From: d.From, To: d.To, Cc: d.Cc,
+		ID: email.Fingerprint(d.MessageID), Session: s.ID, Direction: Out, From: d.From, To: d.To, Cc: d.Cc,
 		Subject: d.Subject, MessageID: d.MessageID, InReplyTo: d.InReplyTo, References: d.References,
 		At: d.Date.UTC(), Text: d.Text, HTML: d.HTML, Raw: object, Outbound: id, Size: size.n,
 	}
@@ -53,7 +53,7 @@ func write(ctx context.Context, archive Archive, id string, a Account, s Session
 func (l letter) put(tx Tx) {
 	tx.Create(outboundPath(l.ID), l.Outbound)
 	tx.Set(messagePath(l.Session, l.Message.ID), l.Message)
-	tx.Set(mailPath(l.Message.ID), Mail{State: Stored, Session: l.Session, Direction: Out, MessageID: l.Message.MessageID, Sender: email.Normalize(l.From), Outbound: l.ID, Raw: l.Object, At: l.CreatedAt})
+	tx.Set(mailPath(l.Message.ID), Mail{State: Stored, Session: l.Session, Direction: Out, MessageID: l.Message.MessageID, Sender: email.Normalize(l.From), Outbound: l.ID, Raw: l.Object, At: l.CreatedAt, Sent: l.CreatedAt})
 }
 
 // hand tells send about the letter. If that is lost, Sweep finds it overdue.

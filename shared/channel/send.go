@@ -33,7 +33,8 @@ type Outbound struct {
 	Agent     string            `json:"agent,omitempty"`
 	Auto      bool              `json:"auto"`
 	From      string            `json:"from"`
-	To        []string          `json:"to"` // envelope recipients
+	To        []string          `json:"to"`                // envelope recipients
+	ToHash    string            `json:"to_hash,omitempty"` // of an auto-response's recipient, for the cap
 	Object    string            `json:"object"`
 	Size      int64             `json:"size"`
 	Attempts  int               `json:"attempts"`
@@ -70,7 +71,6 @@ var (
 type Send struct {
 	Docs    Docs
 	Archive Archive
-	Bus     Bus
 	Secrets Secrets
 	Mail    Sender
 	Config  *Configuration

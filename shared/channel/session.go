@@ -151,8 +151,8 @@ type Mail struct {
 	Session   string         `json:"session"`
 	Direction Direction      `json:"direction"`
 	MessageID string         `json:"message_id,omitempty"`
-	Sender    string         `json:"sender,omitempty"` // normalised; tells a reused Message-ID from a second delivery
-	Content   string         `json:"content,omitempty"`
+	Sender    string         `json:"sender,omitempty"` // normalised; with Sent it tells a reused Message-ID from a second delivery
+	Sent      time.Time      `json:"sent,omitzero"`    // its own Date field
 	Sources   []event.Source `json:"sources,omitempty"` // every delivery of it
 	Event     string         `json:"event,omitempty"`   // the history entry of its arrival
 	Rule      string         `json:"rule,omitempty"`    // thread.Rule, or why it was suppressed

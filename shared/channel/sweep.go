@@ -36,7 +36,7 @@ func (s *Sweep) Handle(ctx context.Context) error {
 	if cat.Email {
 		errs = append(errs, s.unsent(ctx), s.timers(ctx, cat))
 	}
-	errs = append(errs, s.Bus.Publish(ctx, event.TopicFlush, event.Message{}))
+	errs = append(errs, s.Bus.Publish(ctx, event.TopicFlush, event.Encode(event.Flush{})))
 	return errors.Join(errs...)
 }
 

@@ -71,6 +71,9 @@ type Outbound struct {
 	ID string `json:"id"`
 }
 
+// Flush asks flush to carry CRM operations out.
+type Flush struct{}
+
 // Message is an event as the bus carries it.
 type Message struct {
 	Data       []byte

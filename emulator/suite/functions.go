@@ -1,0 +1,299 @@
+package suite
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"emailchannel.dev/emailchannel/functions/api"
+	"emailchannel.dev/emailchannel/functions/autoreply"
+	"emailchannel.dev/emailchannel/functions/flush"
+	"emailchannel.dev/emailchannel/functions/ingest"
+	"emailchannel.dev/emailchannel/functions/poll"
+	"emailchannel.dev/emailchannel/functions/record"
+	"emailchannel.dev/emailchannel/functions/route"
+	"emailchannel.dev/emailchannel/functions/send"
+	"emailchannel.dev/emailchannel/functions/sweep"
+	"emailchannel.dev/emailchannel/shared/config"
+	"emailchannel.dev/emailchannel/shared/fault"
+	"emailchannel.dev/emailchannel/shared/trigger"
+)
+
+// build makes a function's handler from its surroundings.
+type build func(context.Context, config.Env) (http.Handler, error)
+
+var builds = map[string]build{
+	"poll": poll.Handler, "ingest": ingest.Handler, "route": route.Handler, "autoreply": autoreply.Handler, "send": send.Handler,
+	"record": record.Handler, "flush": flush.Handler, "sweep": sweep.Handler, "api": api.Handler,
+}
+
+// FunctionsMux serves all functions, at /functions/NAME and the API at /v1/.
+func FunctionsMux(lookup func(string) (string, bool), now func() time.Time) *http.ServeMux {
+	mux := http.NewServeMux()
+	for name, b := range builds {
+		env := config.Env{Function: name, Lookup: lookup, Now: now}
+		h := trigger.Lazy(func(ctx context.Context) (http.Handler, error) { return b(ctx, env) })
+		if name == "api" {
+			mux.Handle("/v1/", h)
+			continue
+		}
+		mux.Handle("POST /functions/"+name, h)
+	}
+	return mux
+}
+
+// functions is where the suite's requests for functions go.
+type functions struct {
+	handler http.Handler
+	stop    func()
+}
+
+// env is what the functions are configured with in the suite.
+func (s *Suite) env() map[string]string {
+	a := s.Addrs
+	return map[string]string{
+		"GOOGLE_CLOUD_PROJECT": Project, "MAIL_BUCKET": Bucket, "SCHEDULER_LOCATION": Location, "ALLOW_INSECURE_MAIL": "true",
+		"FIRESTORE_EMULATOR_HOST": a.Firestore, "PUBSUB_EMULATOR_HOST": a.PubSub, "STORAGE_EMULATOR_HOST": a.Storage,
+		"SECRETS_EMULATOR_HOST": a.Secrets, "SCHEDULER_EMULATOR_HOST": a.Scheduler, "API_TOKENS": DemoTokens,
+	}
+}
+
+func (s *Suite) startFunctions(ctx context.Context) error {
+	if s.opt.Isolate {
+		return s.startProcess(ctx)
+	}
+	vars := s.env()
+	s.functions.handler = s.killable(FunctionsMux(func(name string) (string, bool) { v, ok := vars[name]; return v, ok }, s.Clock.Now))
+	return nil
+}
+
+// killable ends a request's goroutine at a step that the fault switch names,
+// which is what a crash looks like to everything outside: no answer.
+func (s *Suite) killable(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx := fault.WithSteps(r.Context(), func(step string) {
+			s.steps.see(step)
+			if s.Faults.Kill(step) {
+				s.log.Info("killed by a fault", "step", step)
+				runtime.Goexit()
+			}
+		})
+		h.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+// steps remembers which named steps functions came by.
+type steps struct {
+	mu   sync.Mutex
+	seen []string
+}
+
+func (s *steps) see(step string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !slices.Contains(s.seen, step) {
+		s.seen = append(s.seen, step)
+	}
+}
+
+func (s *steps) list() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := slices.Clone(s.seen)
+	slices.Sort(out)
+	return out
+}
+
+// Headers by which the suite tells a functions process the time and the steps
+// at which to end.
+const (
+	nowHeader     = "Emulator-Now"
+	frozenHeader  = "Emulator-Frozen"
+	killHeader    = "Emulator-Kill"
+	controlHeader = "Emulator-Control" // base URL of the suite's own endpoints
+)
+
+// claimKill asks the suite whether this process is the one to end at the step:
+// a fault counts how often it strikes.
+func claimKill(control, step string) bool {
+	resp, err := http.Post(control+"/_emulator/kill?step="+url.QueryEscape(step), "", nil)
+	if err != nil {
+		return false
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
+}
+
+// killedStatus is the exit status of a functions process that a fault ended.
+const killedStatus = 137
+
+// process runs the functions in a process of their own and starts it again
+// whenever it ends.
+type process struct {
+	s       *Suite
+	mu      sync.Mutex
+	proxy   *httputil.ReverseProxy
+	cmd     *exec.Cmd
+	stopped bool
+}
+
+func (s *Suite) startProcess(ctx context.Context) error {
+	p := &process{s: s}
+	if err := p.start(); err != nil {
+		return err
+	}
+	s.functions.handler = p
+	s.stops = append(s.stops, p.stop)
+	return nil
+}
+
+func (p *process) start() error {
+	exe, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(exe, "functions", "--listen", "127.0.0.1:0")
+	cmd.Env = append(os.Environ(), FunctionsProcess+"=1")
+	for k, v := range p.s.env() {
+		cmd.Env = append(cmd.Env, k+"="+v)
+	}
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start the functions: %w", err)
+	}
+	lines := bufio.NewReader(out)
+	addr, err := lines.ReadString('\n')
+	if err != nil {
+		return fmt.Errorf("start the functions: no address: %w", err)
+	}
+	go io.Copy(io.Discard, lines)
+	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: strings.TrimSpace(addr)})
+	proxy.Transport = &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true}
+	proxy.ErrorHandler = func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) }
+	p.mu.Lock()
+	p.proxy, p.cmd = proxy, cmd
+	p.mu.Unlock()
+	go p.watch(cmd)
+	return nil
+}
+
+// watch starts the process again when it has ended.
+func (p *process) watch(cmd *exec.Cmd) {
+	err := cmd.Wait()
+	p.mu.Lock()
+	stopped := p.stopped
+	p.proxy = nil
+	p.mu.Unlock()
+	if stopped {
+		return
+	}
+	p.s.restarts.Add(1)
+	p.s.log.Info("the functions process ended and is started again", "error", err)
+	if err := p.start(); err != nil {
+		p.s.log.Error("the functions process cannot be started", "error", err)
+	}
+}
+
+func (p *process) stop() {
+	p.mu.Lock()
+	p.stopped = true
+	cmd := p.cmd
+	p.mu.Unlock()
+	_ = cmd.Process.Kill()
+}
+
+func (p *process) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
+	proxy := p.proxy
+	p.mu.Unlock()
+	if proxy == nil {
+		http.Error(w, "the functions process is starting", http.StatusServiceUnavailable)
+		return
+	}
+	r.Header.Set(nowHeader, p.s.Clock.Now().Format(time.RFC3339Nano))
+	if p.s.Clock.Frozen() {
+		r.Header.Set(frozenHeader, "true")
+	}
+	r.Header.Set(controlHeader, "http://"+p.s.Addrs.HTTP)
+	for _, step := range p.s.Faults.Kills() {
+		r.Header.Add(killHeader, step)
+	}
+	proxy.ServeHTTP(w, r)
+}
+
+// FunctionsProcess is the variable that tells a process that it is the
+// functions of a suite.
+const FunctionsProcess = "EMULATOR_FUNCTIONS"
+
+// RunFunctions serves the functions alone, against what the environment names,
+// until ctx ends. It prints its address on out.
+func RunFunctions(ctx context.Context, listen string, out io.Writer) error {
+	ln, err := net.Listen("tcp", listen)
+	if err != nil {
+		return err
+	}
+	clk := &followed{}
+	mux := FunctionsMux(os.LookupEnv, clk.now)
+	srv := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		clk.follow(r.Header)
+		kills := r.Header.Values(killHeader)
+		mux.ServeHTTP(w, r.WithContext(fault.WithSteps(r.Context(), func(step string) {
+			if slices.Contains(kills, step) && claimKill(r.Header.Get(controlHeader), step) {
+				os.Exit(killedStatus)
+			}
+		})))
+	})}
+	fmt.Fprintln(out, ln.Addr())
+	stop := context.AfterFunc(ctx, func() { srv.Close() })
+	defer stop()
+	if err := srv.Serve(ln); err != http.ErrServerClosed {
+		return err
+	}
+	return nil
+}
+
+// followed is the suite's clock as a functions process knows it from requests;
+// without a suite it is real time.
+type followed struct {
+	mu     sync.Mutex
+	offset time.Duration
+	frozen time.Time
+}
+
+func (f *followed) follow(h http.Header) {
+	t, err := time.Parse(time.RFC3339Nano, h.Get(nowHeader))
+	if err != nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.offset, f.frozen = time.Until(t), time.Time{}
+	if h.Get(frozenHeader) != "" {
+		f.frozen = t
+	}
+}
+
+func (f *followed) now() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.frozen.IsZero() {
+		return f.frozen
+	}
+	return time.Now().Add(f.offset).UTC()
+}

@@ -1,0 +1,308 @@
+// Package suite is the local cloud: every dependency of the functions in one
+// process, on its own clock, with the functions on top. Functions get exactly
+// the HTTP requests that production sends; only the addresses differ.
+//
+// Everything binds 127.0.0.1. With a data directory nothing that was
+// acknowledged is lost, also when the process is killed.
+package suite
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"emailchannel.dev/emailchannel/emulator/clock"
+	"emailchannel.dev/emailchannel/emulator/faults"
+	"emailchannel.dev/emailchannel/emulator/firestore"
+	"emailchannel.dev/emailchannel/emulator/mailserver"
+	"emailchannel.dev/emailchannel/emulator/pubsub"
+	"emailchannel.dev/emailchannel/emulator/scheduler"
+	"emailchannel.dev/emailchannel/emulator/secrets"
+	"emailchannel.dev/emailchannel/emulator/storage"
+	"emailchannel.dev/emailchannel/emulator/zendesk"
+	"emailchannel.dev/emailchannel/shared/channel"
+	"emailchannel.dev/emailchannel/shared/config"
+)
+
+// Options of a suite.
+type Options struct {
+	Data     string        // directory of everything; empty: a temporary one, removed at the end
+	PortBase int           // port of the HTTP part, the others follow; 0: free ports
+	Config   *channel.Seed // initial configuration; nil: the demo's
+	Isolate  bool          // functions in a process of their own, as in the cloud, restarted when it ends
+	Specs    string        // directory with the CRMs' OpenAPI files; empty: no check
+	Indexes  []byte        // firestore.indexes.json; nil: composite indexes are not enforced
+	Log      *slog.Logger  // nil: slog.Default
+}
+
+// Addrs are host:port by part.
+type Addrs struct {
+	HTTP      string `json:"http"`
+	Firestore string `json:"firestore"`
+	PubSub    string `json:"pubsub"`
+	Storage   string `json:"storage"`
+	Scheduler string `json:"scheduler"`
+	Secrets   string `json:"secrets"`
+	Zendesk   string `json:"zendesk"`
+	SMTP      string `json:"smtp"`
+	IMAP      string `json:"imap"`
+}
+
+// Names that the functions are configured with.
+const (
+	Project  = "demo"
+	Location = "local"
+	Bucket   = "mail"
+)
+
+// Suite is a running local cloud.
+type Suite struct {
+	Addrs  Addrs
+	Clock  *clock.Clock
+	Faults *faults.Switch
+	Mail   *mailserver.Server
+
+	opt       Options
+	dir       string
+	temporary bool
+	firestore *firestore.Server
+	broker    *pubsub.Broker
+	storage   *storage.Server
+	scheduler *scheduler.Server
+	secrets   *secrets.Server
+	zendesk   *zendesk.Server
+	functions functions
+	bell      *bell
+	clients   *config.Clients
+	listeners map[string]net.Listener
+	running   atomic.Int64 // requests of functions
+	restarts  atomic.Int64 // of the functions process
+	steps     steps
+	servers   sync.WaitGroup
+	stops     []func()
+	log       *slog.Logger
+}
+
+// Start brings everything up and returns when it is ready.
+func Start(ctx context.Context, opt Options) (*Suite, error) {
+	s := &Suite{opt: opt, Clock: clock.New(), Faults: &faults.Switch{}, dir: opt.Data, log: opt.Log, listeners: map[string]net.Listener{}}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	err := s.start(ctx)
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Suite) start(ctx context.Context) error {
+	if s.dir == "" {
+		dir, err := os.MkdirTemp("", "emailchannel-")
+		if err != nil {
+			return err
+		}
+		s.dir, s.temporary = dir, true
+	}
+	for _, step := range []func() error{s.loadClock, s.listen, s.open, s.serve, s.topics,
+		func() error { return s.startFunctions(ctx) },
+		func() error { return s.seed(ctx) },
+		func() error { return s.jobs(ctx) },
+	} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	s.broker.Pause(false)
+	return nil
+}
+
+// ports are the parts in the order of their ports, from the base on; mail has
+// ports of its own.
+var ports = []struct {
+	part   string
+	offset int
+	addr   func(*Addrs) *string
+}{
+	{"http", 0, func(a *Addrs) *string { return &a.HTTP }},
+	{"firestore", 1, func(a *Addrs) *string { return &a.Firestore }},
+	{"pubsub", 2, func(a *Addrs) *string { return &a.PubSub }},
+	{"storage", 3, func(a *Addrs) *string { return &a.Storage }},
+	{"scheduler", 4, func(a *Addrs) *string { return &a.Scheduler }},
+	{"zendesk", 5, func(a *Addrs) *string { return &a.Zendesk }},
+	{"smtp", 2525 - DefaultPort, func(a *Addrs) *string { return &a.SMTP }},
+	{"imap", 1143 - DefaultPort, func(a *Addrs) *string { return &a.IMAP }},
+}
+
+// DefaultPort is the HTTP part's.
+const DefaultPort = 8080
+
+func (s *Suite) listen() error {
+	for _, p := range ports {
+		port := 0
+		if s.opt.PortBase != 0 {
+			port = s.opt.PortBase + p.offset
+		}
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			return fmt.Errorf("%s: %w (--port-base moves all ports, 0 takes free ones)", p.part, err)
+		}
+		s.listeners[p.part] = ln
+		s.stops = append(s.stops, func() { ln.Close() })
+		*p.addr(&s.Addrs) = ln.Addr().String()
+	}
+	s.Addrs.Secrets = s.Addrs.Scheduler
+	return nil
+}
+
+// open opens every part on its folder of the data directory.
+func (s *Suite) open() error {
+	var err error
+	sub := func(name string) string { return filepath.Join(s.dir, name) }
+	if s.firestore, err = firestore.Open(firestore.Options{Dir: sub("firestore"), Indexes: s.opt.Indexes, Now: s.Clock.Now}); err != nil {
+		return fmt.Errorf("firestore: %w", err)
+	}
+	s.stops = append(s.stops, func() { s.firestore.Close() })
+	if s.storage, err = storage.Open(storage.Options{Dir: sub("storage"), Buckets: []string{Bucket}, Now: s.Clock.Now}); err != nil {
+		return fmt.Errorf("storage: %w", err)
+	}
+	s.stops = append(s.stops, func() { s.storage.Close() })
+	if s.secrets, err = secrets.Open(secrets.Options{Dir: sub("secrets"), Now: s.Clock.Now}); err != nil {
+		return fmt.Errorf("secrets: %w", err)
+	}
+	s.stops = append(s.stops, func() { s.secrets.Close() })
+	if s.Mail, err = mailserver.Open(mailserver.Options{Dir: sub("mail"), Now: s.Clock.Now, Fault: s.mailFault, Delivered: func(rcpt string) { s.bell.ring(rcpt) }}); err != nil {
+		return fmt.Errorf("mail: %w", err)
+	}
+	s.stops = append(s.stops, func() { s.Mail.Close() })
+	spec := ""
+	if s.opt.Specs != "" {
+		spec = filepath.Join(s.opt.Specs, "zendesk-support-oas.yaml")
+	}
+	if s.zendesk, err = zendesk.Open(zendesk.Options{Dir: sub("zendesk"), Now: s.Clock.Now, Spec: spec, Fault: func(op string) error { return s.Faults.Fail("zendesk", op) }, Log: s.log}); err != nil {
+		return fmt.Errorf("zendesk: %w", err)
+	}
+	s.stops = append(s.stops, func() { s.zendesk.Close() })
+	if s.broker, err = pubsub.Open(pubsub.Options{Dir: sub("pubsub"), Clock: s.Clock, Faults: s.deliveryFault, Paused: true}); err != nil {
+		return fmt.Errorf("pubsub: %w", err)
+	}
+	s.stops = append(s.stops, func() { s.broker.Close() })
+	if s.scheduler, err = scheduler.Open(scheduler.Options{Dir: sub("scheduler"), Clock: s.Clock, Publish: s.broker.Publish}); err != nil {
+		return fmt.Errorf("scheduler: %w", err)
+	}
+	s.stops = append(s.stops, func() { s.scheduler.Close() })
+	s.Clock.Settle(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		_ = s.broker.Quiet(ctx) // what is not quiet by then runs on in the new time
+	})
+	s.bell = newBell(s)
+	return nil
+}
+
+func (s *Suite) mailFault(service, op string) error {
+	err := s.Faults.Fail(service, op)
+	if errors.Is(err, faults.ErrDrop) {
+		return mailserver.ErrDrop
+	}
+	return err
+}
+
+func (s *Suite) deliveryFault(sub string) pubsub.Fault {
+	r, ok := s.Faults.Delivery(sub[lastSlash(sub)+1:])
+	if !ok {
+		return pubsub.Fault{}
+	}
+	return pubsub.Fault{Duplicate: r.Duplicate, Delay: time.Duration(r.Delay), Reorder: r.Reorder, DropAck: r.DropAck}
+}
+
+// serve starts the servers of all parts but the functions.
+func (s *Suite) serve() error {
+	s.grpc("firestore", s.firestore.Register)
+	s.grpc("pubsub", s.broker.Register)
+	s.grpc("scheduler", func(r grpc.ServiceRegistrar) { s.scheduler.Register(r); s.secrets.Register(r) })
+	s.http("storage", s.faulty("storage", s.storage.Handler()))
+	s.http("zendesk", s.zendesk)
+	s.http("http", s.mux())
+	s.run(func() error { return s.Mail.ServeSMTP(s.listeners["smtp"]) })
+	s.run(func() error { return s.Mail.ServeIMAP(s.listeners["imap"]) })
+	return nil
+}
+
+func (s *Suite) run(f func() error) { s.servers.Go(func() { _ = f() }) }
+
+func (s *Suite) grpc(part string, register func(grpc.ServiceRegistrar)) {
+	srv := grpc.NewServer(grpc.MaxRecvMsgSize(20<<20), grpc.UnaryInterceptor(s.unaryFault(part)), grpc.StreamInterceptor(s.streamFault(part)))
+	register(srv)
+	s.stops = append(s.stops, srv.Stop)
+	s.run(func() error { return srv.Serve(s.listeners[part]) })
+}
+
+func (s *Suite) http(part string, h http.Handler) {
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	s.stops = append(s.stops, func() { srv.Close() })
+	s.run(func() error { return srv.Serve(s.listeners[part]) })
+}
+
+// Close ends everything in the reverse order of its start.
+func (s *Suite) Close() error {
+	if s.bell != nil {
+		s.bell.stop()
+	}
+	if s.broker != nil {
+		s.broker.Pause(true)
+	}
+	for i := len(s.stops) - 1; i >= 0; i-- {
+		s.stops[i]()
+	}
+	s.servers.Wait()
+	if s.temporary {
+		return os.RemoveAll(s.dir)
+	}
+	return s.saveClock()
+}
+
+func (s *Suite) clockFile() string { return filepath.Join(s.dir, "clock.json") }
+
+// loadClock puts the clock where it stood: mail must not arrive in the past.
+func (s *Suite) loadClock() error {
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return err
+	}
+	b, err := os.ReadFile(s.clockFile())
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	var v struct{ Offset time.Duration }
+	if err == nil {
+		err = json.Unmarshal(b, &v)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.clockFile(), err)
+	}
+	s.Clock.SetOffset(v.Offset)
+	return nil
+}
+
+func (s *Suite) saveClock() error {
+	b, err := json.Marshal(struct{ Offset time.Duration }{s.Clock.Offset()})
+	if err != nil {
+		return err
+	}
+	tmp := s.clockFile() + ".new"
+	if err := os.WriteFile(tmp, b, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(tmp, s.clockFile())
+}

@@ -1,0 +1,218 @@
+package api
+
+import (
+	"time"
+
+	"emailchannel.dev/emailchannel/shared/channel"
+)
+
+// items is a list that has no pages.
+type items[T any] struct{ Items []T }
+
+func listed[T any](list []T, err error) (any, error) { return items[T]{list}, err }
+
+func (s *server) getSettings(c *call) (any, error) { return s.Admin.Settings(c.ctx()) }
+
+// settingsBody are the settings with the CRM's token, which is only written.
+type settingsBody struct {
+	channel.Settings
+	CRMToken string `json:"crm_token"`
+}
+
+func (s *server) putSettings(c *call) (any, error) {
+	var in settingsBody
+	if err := c.body(&in); err != nil {
+		return nil, err
+	}
+	return s.Admin.PutSettings(c.ctx(), in.Settings, in.CRMToken)
+}
+
+// accountBody is an account as it comes in: what the channel finds out itself
+// may stand there, as an answer had it, and is not read.
+type accountBody struct {
+	channel.AccountForm
+	ID        string
+	Status    channel.AccountStatus
+	UpdatedAt time.Time
+}
+
+// accountView is an account as it goes out: without the name of its secret.
+type accountView struct {
+	channel.Account
+	Secret string `json:"-"`
+}
+
+func viewed(a *channel.Account, err error) (any, error) {
+	if err != nil {
+		return nil, err
+	}
+	return accountView{Account: *a}, nil
+}
+
+func (s *server) listAccounts(c *call) (any, error) {
+	all, err := s.Admin.Accounts(c.ctx())
+	out := make([]accountView, len(all))
+	for i, a := range all {
+		out[i] = accountView{Account: a}
+	}
+	return listed(out, err)
+}
+
+func (s *server) getAccount(c *call) (any, error) { return viewed(s.Admin.Account(c.ctx(), c.id())) }
+
+func (s *server) putAccount(c *call) (any, error) {
+	var in accountBody
+	if err := c.body(&in); err != nil {
+		return nil, err
+	}
+	if err := c.same(in.ID); err != nil {
+		return nil, err
+	}
+	return viewed(s.Admin.PutAccount(c.ctx(), c.id(), in.AccountForm))
+}
+
+// same refuses a body that is about another thing than the path.
+func (c *call) same(id string) error {
+	if id != "" && id != c.id() {
+		return &channel.Invalid{Fields: []channel.Field{{Name: "id", Message: "is another than the path's"}}}
+	}
+	return nil
+}
+
+func (s *server) verifyAccount(c *call) (any, error) {
+	return viewed(s.Admin.VerifyAccount(c.ctx(), c.id()))
+}
+
+func (s *server) deleteAccount(c *call) (any, error) {
+	return nil, s.Admin.DeleteAccount(c.ctx(), c.id())
+}
+
+func (s *server) listQueues(c *call) (any, error) { return listed(s.Admin.Queues(c.ctx())) }
+func (s *server) getQueue(c *call) (any, error)   { return s.Admin.Queue(c.ctx(), c.id()) }
+
+func (s *server) putQueue(c *call) (any, error) {
+	var in channel.Queue
+	if err := c.body(&in); err != nil {
+		return nil, err
+	}
+	if err := c.same(in.ID); err != nil {
+		return nil, err
+	}
+	in.ID = c.id()
+	return s.Admin.PutQueue(c.ctx(), in)
+}
+
+func (s *server) deleteQueue(c *call) (any, error) {
+	q, err := c.query("move_to")
+	if err != nil {
+		return nil, err
+	}
+	return nil, s.Admin.DeleteQueue(c.ctx(), c.id(), q["move_to"])
+}
+
+func (s *server) listAgents(c *call) (any, error) { return listed(s.Admin.Agents(c.ctx())) }
+func (s *server) getAgent(c *call) (any, error)   { return s.Admin.Agent(c.ctx(), c.agent(c.id())) }
+
+// agentBody is a user as he comes in; see accountBody.
+type agentBody struct {
+	channel.AgentForm
+	ID           string
+	Queues       []string
+	LoggedIn     bool
+	Open         int
+	LastAssigned time.Time
+	UpdatedAt    time.Time
+}
+
+func (s *server) putAgent(c *call) (any, error) {
+	var in agentBody
+	if err := c.body(&in); err != nil {
+		return nil, err
+	}
+	return s.Admin.PutAgent(c.ctx(), c.id(), in.AgentForm)
+}
+
+func (s *server) deleteAgent(c *call) (any, error) { return nil, s.Admin.DeleteAgent(c.ctx(), c.id()) }
+func (s *server) login(c *call) (any, error)       { return s.presence(c, true) }
+func (s *server) logout(c *call) (any, error)      { return s.presence(c, false) }
+
+func (s *server) presence(c *call, in bool) (any, error) {
+	return s.Admin.SetPresence(c.ctx(), c.who, c.agent(c.id()), in)
+}
+
+func (s *server) listTeams(c *call) (any, error) { return listed(s.Admin.Teams(c.ctx())) }
+func (s *server) getTeam(c *call) (any, error)   { return s.Admin.Team(c.ctx(), c.id()) }
+
+func (s *server) putTeam(c *call) (any, error) {
+	var in channel.Team
+	if err := c.body(&in); err != nil {
+		return nil, err
+	}
+	if err := c.same(in.ID); err != nil {
+		return nil, err
+	}
+	in.ID = c.id()
+	return s.Admin.PutTeam(c.ctx(), in)
+}
+
+func (s *server) deleteTeam(c *call) (any, error) { return nil, s.Admin.DeleteTeam(c.ctx(), c.id()) }
+
+// trouble lists things in a state; without one in the state that needs people.
+func trouble(c *call, state string, list func(state string, p channel.PageRequest) (any, error)) (any, error) {
+	q, err := c.query("state", "limit", "cursor")
+	if err != nil {
+		return nil, err
+	}
+	if v, ok := q["state"]; ok {
+		state = v
+	}
+	p, err := page(q)
+	if err != nil {
+		return nil, err
+	}
+	return list(state, p)
+}
+
+func (s *server) listOutbound(c *call) (any, error) {
+	return trouble(c, string(channel.Uncertain), func(state string, p channel.PageRequest) (any, error) {
+		return s.Admin.Outbounds(c.ctx(), channel.OutState(state), p)
+	})
+}
+
+func (s *server) settle(c *call) (any, error) {
+	var in struct{ Resolution channel.Resolution }
+	if err := c.body(&in); err != nil {
+		return nil, err
+	}
+	return s.Desk.Settle(c.ctx(), c.who, c.id(), in.Resolution)
+}
+
+func (s *server) listOperations(c *call) (any, error) {
+	return trouble(c, string(channel.OpParked), func(state string, p channel.PageRequest) (any, error) {
+		return s.Admin.Operations(c.ctx(), channel.OpState(state), p)
+	})
+}
+
+func (s *server) replayOperation(c *call) (any, error) {
+	return s.Admin.ReplayOperation(c.ctx(), c.id())
+}
+
+func (s *server) listQuarantine(c *call) (any, error) {
+	return paged(c, func(p channel.PageRequest) (any, error) { return s.Admin.Quarantine(c.ctx(), p) })
+}
+
+func (s *server) retryQuarantined(c *call) (any, error) {
+	return nil, s.Admin.RetryQuarantined(c.ctx(), c.id())
+}
+
+func (s *server) listDeadLetters(c *call) (any, error) {
+	return paged(c, func(p channel.PageRequest) (any, error) { return s.Admin.DeadLetters(c.ctx(), p) })
+}
+
+func (s *server) replayDeadLetter(c *call) (any, error) {
+	return nil, s.Admin.ReplayDeadLetter(c.ctx(), c.id())
+}
+
+func (s *server) deleteDeadLetter(c *call) (any, error) {
+	return nil, s.Admin.DeleteDeadLetter(c.ctx(), c.id())
+}

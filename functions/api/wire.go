@@ -1,0 +1,288 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+
+	"emailchannel.dev/emailchannel/shared/channel"
+	"emailchannel.dev/emailchannel/shared/hours"
+)
+
+// The wire format. The domain types say nothing of JSON but names: a field is
+// called as its json tag says, else by its own name in snake case, as in the
+// database. Times are RFC 3339 and left out when they are not known; lists are
+// never null; durations, dates and times of day are the words that people
+// write: "3h0m0s", "2026-11-21", "09:30".
+
+type field struct {
+	index []int
+	name  string
+	omit  bool
+}
+
+var layouts sync.Map // reflect.Type → []field
+
+func layout(t reflect.Type) []field {
+	if v, ok := layouts.Load(t); ok {
+		return v.([]field)
+	}
+	var out []field
+	for _, f := range reflect.VisibleFields(t) {
+		if f.Anonymous || !f.IsExported() {
+			continue
+		}
+		name, opts, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if name == "-" {
+			continue
+		}
+		if name == "" {
+			name = snake(f.Name)
+		}
+		out = append(out, field{f.Index, name, strings.Contains(opts, "omit")})
+	}
+	layouts.Store(t, out)
+	return out
+}
+
+func snake(s string) string {
+	var b strings.Builder
+	runes := []rune(s)
+	for i, r := range runes {
+		if unicode.IsUpper(r) && i > 0 && (unicode.IsLower(runes[i-1]) || i+1 < len(runes) && unicode.IsLower(runes[i+1])) {
+			b.WriteByte('_')
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return b.String()
+}
+
+// words are the types that are written as people write them.
+var words = map[reflect.Type]struct {
+	format func(reflect.Value) string
+	parse  func(string) (any, error)
+}{
+	reflect.TypeFor[time.Time](): {
+		func(v reflect.Value) string { return v.Interface().(time.Time).Format(time.RFC3339Nano) },
+		func(s string) (any, error) {
+			t, err := time.Parse(time.RFC3339, s)
+			if err != nil {
+				return nil, errors.New("must be a time like 2026-11-21T09:30:00Z")
+			}
+			return t.UTC(), nil
+		},
+	},
+	reflect.TypeFor[time.Duration](): {
+		func(v reflect.Value) string { return time.Duration(v.Int()).String() },
+		func(s string) (any, error) {
+			d, err := time.ParseDuration(s)
+			if err != nil {
+				return nil, errors.New(`must be a duration like "3h" or "90m"`)
+			}
+			return d, nil
+		},
+	},
+	reflect.TypeFor[hours.Date](): {
+		func(v reflect.Value) string { return v.Interface().(hours.Date).String() },
+		func(s string) (any, error) {
+			d, err := hours.ParseDate(s)
+			if err != nil {
+				return nil, errors.New("must be a date like 2026-11-21")
+			}
+			return d, nil
+		},
+	},
+	reflect.TypeFor[hours.TimeOfDay](): {
+		func(v reflect.Value) string { return hours.TimeOfDay(v.Int()).String() },
+		func(s string) (any, error) {
+			t, err := hours.ParseTimeOfDay(s)
+			if err != nil {
+				return nil, errors.New("must be a time of day like 09:30")
+			}
+			return t, nil
+		},
+	},
+}
+
+// encode makes of v what encoding/json writes as the wire format.
+func encode(v reflect.Value) any {
+	if !v.IsValid() {
+		return nil
+	}
+	if w, ok := words[v.Type()]; ok {
+		return w.format(v)
+	}
+	switch v.Kind() {
+	case reflect.Pointer, reflect.Interface:
+		if v.IsNil() {
+			return nil
+		}
+		return encode(v.Elem())
+	case reflect.Struct:
+		m := map[string]any{}
+		for _, f := range layout(v.Type()) {
+			x := v.FieldByIndex(f.index)
+			unknown := x.Type() == reflect.TypeFor[time.Time]() || x.Type() == reflect.TypeFor[hours.Date]()
+			if (f.omit || unknown) && x.IsZero() {
+				continue
+			}
+			m[f.name] = encode(x)
+		}
+		return m
+	case reflect.Map:
+		m := map[string]any{}
+		for it := v.MapRange(); it.Next(); {
+			m[it.Key().String()] = encode(it.Value())
+		}
+		return m
+	case reflect.Slice:
+		if v.Type().Elem().Kind() == reflect.Uint8 {
+			return v.Bytes()
+		}
+		l := make([]any, v.Len())
+		for i := range l {
+			l[i] = encode(v.Index(i))
+		}
+		return l
+	}
+	return v.Interface()
+}
+
+// errSyntax means that a body is no JSON.
+var errSyntax = errors.New("the body is not valid JSON")
+
+// decode fills into, a pointer to a struct, from a body. It names every field
+// that is not known or does not fit ([*channel.Invalid]).
+func decode(r io.Reader, into any) error {
+	dec := json.NewDecoder(r)
+	dec.UseNumber()
+	var v any
+	if err := dec.Decode(&v); err != nil {
+		return fmt.Errorf("%w: %w", errSyntax, err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: something follows the object", errSyntax)
+	}
+	if _, ok := v.(map[string]any); !ok {
+		return fmt.Errorf("%w: it must be an object", errSyntax)
+	}
+	var d decoder
+	d.value(v, reflect.ValueOf(into).Elem(), "")
+	if len(d.bad.Fields) > 0 {
+		return &d.bad
+	}
+	return nil
+}
+
+// decoder collects what does not fit.
+type decoder struct{ bad channel.Invalid }
+
+func (d *decoder) refuse(path, format string, args ...any) {
+	d.bad.Fields = append(d.bad.Fields, channel.Field{Name: path, Message: fmt.Sprintf(format, args...)})
+}
+
+func (d *decoder) value(from any, to reflect.Value, path string) {
+	if from == nil {
+		return // as if it were left out
+	}
+	if w, ok := words[to.Type()]; ok {
+		d.words(from, to, path, w.parse)
+		return
+	}
+	switch to.Kind() {
+	case reflect.Pointer:
+		to.Set(reflect.New(to.Type().Elem()))
+		d.value(from, to.Elem(), path)
+	case reflect.Struct:
+		d.object(from, to, path)
+	case reflect.Slice:
+		d.list(from, to, path)
+	default:
+		d.scalar(from, to, path)
+	}
+}
+
+func (d *decoder) words(from any, to reflect.Value, path string, parse func(string) (any, error)) {
+	s, ok := from.(string)
+	if !ok {
+		d.refuse(path, "must be a string")
+		return
+	}
+	v, err := parse(s)
+	if err != nil {
+		d.refuse(path, "%v", err)
+		return
+	}
+	to.Set(reflect.ValueOf(v))
+}
+
+func (d *decoder) object(from any, to reflect.Value, path string) {
+	m, ok := from.(map[string]any)
+	if !ok {
+		d.refuse(path, "must be an object")
+		return
+	}
+	known := map[string]bool{}
+	for _, f := range layout(to.Type()) {
+		known[f.name] = true
+		if x, ok := m[f.name]; ok {
+			d.value(x, to.FieldByIndex(f.index), join(path, f.name))
+		}
+	}
+	for _, name := range sortedKeys(m) {
+		if !known[name] {
+			d.refuse(join(path, name), "is not known here")
+		}
+	}
+}
+
+func (d *decoder) list(from any, to reflect.Value, path string) {
+	l, ok := from.([]any)
+	if !ok {
+		d.refuse(path, "must be a list")
+		return
+	}
+	to.Set(reflect.MakeSlice(to.Type(), len(l), len(l)))
+	for i, x := range l {
+		d.value(x, to.Index(i), fmt.Sprintf("%s[%d]", path, i))
+	}
+}
+
+func (d *decoder) scalar(from any, to reflect.Value, path string) {
+	switch to.Kind() {
+	case reflect.String:
+		if s, ok := from.(string); ok {
+			to.SetString(s)
+			return
+		}
+		d.refuse(path, "must be a string")
+	case reflect.Bool:
+		if b, ok := from.(bool); ok {
+			to.SetBool(b)
+			return
+		}
+		d.refuse(path, "must be true or false")
+	case reflect.Int, reflect.Int64:
+		n, ok := from.(json.Number)
+		if i, err := n.Int64(); ok && err == nil && !to.OverflowInt(i) {
+			to.SetInt(i)
+			return
+		}
+		d.refuse(path, "must be a whole number")
+	default:
+		panic(fmt.Sprintf("api: %s: no wire format for %s", path, to.Type()))
+	}
+}
+
+func join(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}

@@ -1,0 +1,41 @@
+// Package send is the function that gives outbound mail to the accounts' servers. It
+// is pushed mail-outbound.
+package send
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/GoogleCloudPlatform/functions-framework-go/functions"
+
+	"emailchannel.dev/emailchannel/shared/channel"
+	"emailchannel.dev/emailchannel/shared/config"
+	"emailchannel.dev/emailchannel/shared/event"
+	"emailchannel.dev/emailchannel/shared/trigger"
+)
+
+func init() {
+	functions.HTTP("Send", trigger.Lazy(func(ctx context.Context) (http.Handler, error) {
+		return Handler(ctx, config.OS("send"))
+	}))
+}
+
+// Handler makes the function from its surroundings.
+func Handler(ctx context.Context, env config.Env) (http.Handler, error) {
+	c, err := env.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	mail, err := env.Mail()
+	if err != nil {
+		return nil, err
+	}
+	use := channel.Send{Docs: c.Docs, Archive: c.Archive, Secrets: c.Secrets, Mail: mail, Config: c.Config, Now: env.Now}
+	return trigger.Push("send", func(ctx context.Context, d trigger.Delivery) error {
+		e, err := trigger.JSON[event.Outbound](d)
+		if err != nil {
+			return err
+		}
+		return use.Handle(ctx, e)
+	}), nil
+}

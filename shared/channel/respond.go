@@ -1,0 +1,184 @@
+package channel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"emailchannel.dev/emailchannel/shared/email"
+	"emailchannel.dev/emailchannel/shared/event"
+	"emailchannel.dev/emailchannel/shared/fault"
+	"emailchannel.dev/emailchannel/shared/reply"
+	"emailchannel.dev/emailchannel/shared/session"
+)
+
+// Respond writes auto-responses (AR-3 … AR-6): one for an event at the most,
+// to the sender alone, and none where a cap would be passed.
+type Respond struct {
+	Docs    Docs
+	Archive Archive
+	Bus     Bus
+	Config  *Configuration
+	Now     Clock
+}
+
+// Handle answers the mail of an event that has a scenario.
+func (r *Respond) Handle(ctx context.Context, e event.Session) error {
+	cat, err := r.Config.Load(ctx)
+	if err != nil {
+		return err
+	}
+	q := cat.ByQueue[e.Queue]
+	if e.Scenario == "" || !q.Response.On || !cat.Serving(e.Queue) {
+		return nil
+	}
+	s, m, err := r.read(ctx, e)
+	if err != nil || s == nil || m == nil {
+		return err
+	}
+	from, ok := cat.Accounts[q.Response.Account]
+	if !ok {
+		from, ok = cat.Accounts[s.Account]
+	}
+	if !ok {
+		return fault.Permanentf("queue %s: no account to answer from", q.ID)
+	}
+	l, err := r.write(ctx, cat, q, from, s, m, e)
+	var bad *email.FieldError
+	if errors.As(err, &bad) {
+		return r.withhold(ctx, m, "cannot be answered: "+bad.Error())
+	}
+	if err != nil {
+		return err
+	}
+	fault.Step(ctx, "respond.written")
+	err = r.store(ctx, cat, l, e)
+	var capped *cappedError
+	if errors.As(err, &capped) {
+		return r.withhold(ctx, m, capped.Error())
+	}
+	if err != nil && !errors.Is(err, ErrExists) { // exists: an earlier delivery got here, but perhaps no further
+		return fmt.Errorf("store the answer to %s: %w", e.ID, err)
+	}
+	fault.Step(ctx, "respond.committed")
+	return l.hand(ctx, r.Bus)
+}
+
+// withhold stores why the mail gets no answer (AR-6).
+func (r *Respond) withhold(ctx context.Context, m *Message, why string) error {
+	return r.Docs.Write(ctx, func(tx Tx) {
+		tx.Patch(messagePath(m.Session, m.ID), map[string]any{"no_answer": why})
+	})
+}
+
+// read loads the session and the message, wherever a merge has moved it.
+func (r *Respond) read(ctx context.Context, e event.Session) (*Session, *Message, error) {
+	for id := e.Session; id != ""; {
+		var s Session
+		var m Message
+		refs := []*Ref{{Path: sessionPath(id), Into: &s}, {Path: messagePath(id, e.Message), Into: &m}}
+		if err := r.Docs.Get(ctx, refs...); err != nil {
+			return nil, nil, err
+		}
+		if refs[1].Found {
+			return &s, &m, nil
+		}
+		id = s.MergedInto
+	}
+	return nil, nil, nil
+}
+
+func (r *Respond) write(ctx context.Context, cat *Catalog, q Queue, from Account, s *Session, m *Message, e event.Session) (letter, error) {
+	v, err := r.values(ctx, cat, q, s, m)
+	if err != nil {
+		return letter{}, err
+	}
+	d := email.Draft{
+		From: email.Address{Name: cat.Company, Addr: from.Address}, To: []email.Address{{Name: m.From.Name, Addr: m.From.Addr}},
+		Subject: email.ReplySubject(m.Subject), InReplyTo: m.MessageID, References: references(*m), Date: dated(r.Now()),
+		HTML:   reply.Render(q.Response.HTML, v),
+		Inline: r.files(ctx, q.Response.Inline), Attachments: r.files(ctx, q.Response.Files),
+		// RFC 3834 5; and what Exchange goes by: https://learn.microsoft.com/openspecs/exchange_server_protocols/ms-oxcmail
+		Headers: map[string]string{"Auto-Submitted": "auto-replied", "X-Auto-Response-Suppress": "All", "Precedence": "auto_reply"},
+	}
+	l, err := write(ctx, r.Archive, ResponseID(e.ID), from, *s, d)
+	l.Auto, l.Message.Auto = true, true
+	return l, err
+}
+
+func (r *Respond) values(ctx context.Context, cat *Catalog, q Queue, s *Session, m *Message) (reply.Values, error) {
+	now := r.Now()
+	v := reply.Values{Consumer: reply.FirstName(m.From.Name, m.From.Addr), Queue: q.Name, Company: cat.Company, Now: now, Zone: q.Hours.Zone, Language: q.Language}
+	v.NextWorking, _ = q.Hours.NextWorkingDate(now)
+	if s.Agent == "" || !reply.Uses(q.Response.HTML, "agent") {
+		return v, nil
+	}
+	ag, err := get[Agent](ctx, r.Docs, agentPath(s.Agent))
+	if ag != nil {
+		v.Agent = reply.FirstName(ag.Name, ag.ID)
+	}
+	return v, err
+}
+
+// files opens a queue's files from the archive when the mail is composed.
+func (r *Respond) files(ctx context.Context, in []File) []email.File {
+	out := make([]email.File, len(in))
+	for i, f := range in {
+		out[i] = email.File{Name: f.Name, Type: f.Type, ContentID: f.ContentID, Open: func() (io.ReadCloser, error) { return r.Archive.Open(ctx, f.Object) }}
+	}
+	return out
+}
+
+// cappedError tells that an answer would pass a cap.
+type cappedError struct {
+	sent   int
+	to     string
+	window time.Duration
+}
+
+func (c *cappedError) Error() string {
+	return fmt.Sprintf("loop cap: %d answers %s in %s", c.sent, c.to, c.window)
+}
+
+// capped counts the answers of late to the address and in the session.
+func capped(ctx context.Context, tx Tx, caps reply.Caps, hash, session string, now time.Time) error {
+	for _, c := range []struct {
+		field, value, to string
+		most             int
+		allow            func(int) bool
+	}{
+		{"to_hash", hash, "to this address", caps.PerAddress, caps.Allow},
+		{"session", session, "in this session", caps.PerSession, caps.AllowInSession},
+	} {
+		if c.most == 0 {
+			continue
+		}
+		n, err := tx.Count(ctx, Query{Collection: "outbound", Where: []Where{{"auto", "==", true}, {c.field, "==", c.value}, {"created_at", ">", now.Add(-caps.Window)}}, Order: []Order{{Field: "created_at"}}}, c.most+1)
+		if err != nil {
+			return err
+		}
+		if !c.allow(n) {
+			return &cappedError{n, c.to, caps.Window}
+		}
+	}
+	return nil
+}
+
+// store writes the answer, unless the address got too many of late. The count
+// is part of the transaction, so two answers cannot both be the last allowed.
+func (r *Respond) store(ctx context.Context, cat *Catalog, l letter, e event.Session) error {
+	return r.Docs.Update(ctx, func(ctx context.Context, tx Tx) error {
+		now := r.Now().UTC()
+		hash := digest(l.To[0])
+		if err := capped(ctx, tx, cat.Caps, hash, l.Session, now); err != nil {
+			return err
+		}
+		l.ToHash = hash
+		l.put(tx)
+		h := History{ID: "answer-" + e.ID, Session: l.Session, Kind: session.KindAutoReplied, At: now, Actor: ActorChannel, Queue: e.Queue, Message: l.Message.ID, Rule: e.Scenario}
+		tx.Set(historyPath(h.Session, h.ID), h)
+		return nil
+	})
+}

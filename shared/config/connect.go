@@ -1,0 +1,96 @@
+package config
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"google.golang.org/api/option"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"emailchannel.dev/emailchannel/shared/archive"
+	"emailchannel.dev/emailchannel/shared/bus"
+	"emailchannel.dev/emailchannel/shared/channel"
+	"emailchannel.dev/emailchannel/shared/event"
+	"emailchannel.dev/emailchannel/shared/secret"
+	"emailchannel.dev/emailchannel/shared/store"
+	"emailchannel.dev/emailchannel/shared/zendesk"
+)
+
+// Clients are the connections that most functions need.
+type Clients struct {
+	Docs    *store.Store
+	Archive *archive.GCS
+	Bus     Bus
+	Secrets channel.Secrets
+	Config  *channel.Configuration
+}
+
+// Connect makes the clients. It reports every variable that is missing.
+func (e Env) Connect(ctx context.Context) (*Clients, error) {
+	project, err1 := e.must("GOOGLE_CLOUD_PROJECT")
+	bucket, err2 := e.must("MAIL_BUCKET")
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, err
+	}
+	docs, err := store.Open(ctx, project, e.or("FIRESTORE_DATABASE", ""), e.options("FIRESTORE_EMULATOR_HOST")...)
+	if err != nil {
+		return nil, err
+	}
+	files, err := archive.New(ctx, bucket, e.or("MAIL_FOLDER", ""), e.storage()...)
+	if err != nil {
+		return nil, err
+	}
+	b, err := bus.New(ctx, project, e.options("PUBSUB_EMULATOR_HOST")...)
+	if err != nil {
+		return nil, err
+	}
+	secrets, err := secret.NewManager(ctx, project, e.options("SECRETS_EMULATOR_HOST")...)
+	if err != nil {
+		return nil, err
+	}
+	return &Clients{Docs: docs, Archive: files, Bus: Bus{b}, Secrets: secrets, Config: channel.NewConfiguration(docs)}, nil
+}
+
+// agent is the User-Agent by which an emulator counts operations per function.
+func (e Env) agent() string { return "emailchannel-" + e.Function }
+
+// options point a gRPC client to an emulator where one is named.
+func (e Env) options(variable string) []option.ClientOption {
+	opts := []option.ClientOption{option.WithUserAgent(e.agent())}
+	if host := e.or(variable, ""); host != "" {
+		opts = append(opts, option.WithEndpoint(host), option.WithoutAuthentication(),
+			option.WithGRPCDialOption(grpc.WithTransportCredentials(insecure.NewCredentials())), option.WithTelemetryDisabled())
+	}
+	return opts
+}
+
+func (e Env) storage() []option.ClientOption {
+	opts := []option.ClientOption{option.WithUserAgent(e.agent())}
+	if host := e.or("STORAGE_EMULATOR_HOST", ""); host != "" {
+		opts = append(opts, option.WithEndpoint("http://"+strings.TrimPrefix(host, "http://")+"/storage/v1/"), option.WithoutAuthentication())
+	}
+	return opts
+}
+
+// Bus publishes events.
+type Bus struct{ b *bus.Bus }
+
+// Publish implements channel.Bus.
+func (b Bus) Publish(ctx context.Context, topic string, m event.Message) error {
+	return b.b.Publish(ctx, topic, bus.Message{Data: m.Data, Attributes: m.Attributes, Key: m.Key})
+}
+
+// CRM connects to the CRM that the settings name.
+func (c *Clients) CRM(ctx context.Context, s channel.CRMSettings) (channel.CRM, error) {
+	if s.Kind != "zendesk" {
+		return nil, fmt.Errorf("crm.kind: no CRM is called %q", s.Kind)
+	}
+	token, err := c.Secrets.Get(ctx, s.Secret)
+	if err != nil {
+		return nil, fmt.Errorf("token of %s: %w", s.Kind, err)
+	}
+	return zendesk.NewRecords(zendesk.New(zendesk.Config{BaseURL: s.BaseURL, Email: s.User, Token: token})), nil
+}

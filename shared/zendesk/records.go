@@ -1,0 +1,193 @@
+package zendesk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"emailchannel.dev/emailchannel/shared/channel"
+	"emailchannel.dev/emailchannel/shared/crm"
+)
+
+// Records carries the operations of package crm out on tickets.
+type Records struct{ c *Client }
+
+var _ channel.CRM = (*Records)(nil)
+
+// NewRecords makes Records of a client.
+func NewRecords(c *Client) *Records { return &Records{c} }
+
+// sessionTag marks the tickets of the channel.
+const sessionTag = "emailchannel"
+
+// Create implements channel.CRM. The external ID is the session's, by which a
+// ticket is found whose creation was not confirmed.
+func (r *Records) Create(ctx context.Context, key string, f crm.Facts, lookup bool) (string, error) {
+	if lookup {
+		if id, err := r.find(ctx, f.SessionID); err != nil || id != "" {
+			return id, classify(err)
+		}
+	}
+	t, err := r.c.CreateTicket(ctx, key, ticket(f))
+	var api *APIError
+	if errors.As(err, &api) && api.Code == "IdempotentRequestError" {
+		// Created under this key with the facts of then.
+		id, err := r.find(ctx, f.SessionID)
+		return id, classify(err)
+	}
+	if err != nil {
+		return "", classify(err)
+	}
+	return strconv.FormatInt(t.ID, 10), nil
+}
+
+func (r *Records) find(ctx context.Context, session string) (string, error) {
+	t, err := r.c.TicketByExternalID(ctx, session)
+	if err != nil || t == nil {
+		return "", err
+	}
+	return strconv.FormatInt(t.ID, 10), nil
+}
+
+func ticket(f crm.Facts) Ticket {
+	subject := f.Subject
+	if subject == "" {
+		subject = "E-mail from " + f.SentBy
+	}
+	t := Ticket{
+		ExternalID: f.SessionID,
+		Subject:    subject,
+		Comment:    &Comment{Body: f.Description(), Public: false},
+		Tags:       []string{sessionTag, "queue_" + tag(f.Queue)},
+		Metadata:   map[string]any{"session": f.SessionID},
+	}
+	if strings.Contains(f.SentBy, "@") {
+		t.Requester = &Requester{Name: f.SentByName, Email: f.SentBy}
+		if t.Requester.Name == "" {
+			t.Requester.Name = f.SentBy
+		}
+	}
+	return t
+}
+
+// tag makes one word of a name.
+func tag(s string) string {
+	return strings.Join(strings.FieldsFunc(strings.ToLower(s), func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r < 0x80
+	}), "_")
+}
+
+// Apply implements channel.CRM with one update_many.
+func (r *Records) Apply(ctx context.Context, changes []channel.Change) []error {
+	errs := make([]error, len(changes))
+	var updates []TicketUpdate
+	var index []int
+	for i, ch := range changes {
+		u, done, err := r.update(ctx, ch)
+		if errs[i] = classify(err); err == nil && !done {
+			updates, index = append(updates, u), append(index, i)
+		}
+	}
+	if len(updates) == 0 {
+		return errs
+	}
+	results, err := r.run(ctx, updates)
+	for _, i := range index {
+		id, _ := strconv.ParseInt(changes[i].Ticket, 10, 64)
+		errs[i] = classify(err)
+		if err == nil {
+			errs[i] = result(results[id], id)
+		}
+	}
+	return errs
+}
+
+// update makes the entry of a change; done when a comment whose answer was
+// lost is there already.
+func (r *Records) update(ctx context.Context, ch channel.Change) (u TicketUpdate, done bool, err error) {
+	id, err := strconv.ParseInt(ch.Ticket, 10, 64)
+	if err != nil {
+		return u, false, fmt.Errorf("ticket %q: %w", ch.Ticket, crm.ErrRefused)
+	}
+	u.ID = id
+	if ch.Facts != nil {
+		u.Comment = &Comment{Body: ch.Facts.Description(), Public: false}
+		u.AdditionalTags = []string{"queue_" + tag(ch.Facts.Queue)}
+	}
+	if ch.Post == nil {
+		return u, false, nil
+	}
+	u.Comment = &Comment{Body: ch.Body, Public: ch.Post.Public}
+	if !ch.Lookup {
+		return u, false, nil
+	}
+	comments, err := r.c.Comments(ctx, id)
+	for _, c := range comments {
+		done = done || strings.Contains(c.Body, ch.Post.Link)
+	}
+	return u, done, err
+}
+
+const (
+	jobPoll = 500 * time.Millisecond
+	jobWait = 2 * time.Minute
+)
+
+// run waits for the job of an update_many and returns its results by ticket.
+func (r *Records) run(ctx context.Context, updates []TicketUpdate) (map[int64]JobResult, error) {
+	id, err := r.c.UpdateMany(ctx, updates)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, jobWait)
+	defer cancel()
+	for {
+		job, err := r.c.Job(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if job.Finished() {
+			out := map[int64]JobResult{}
+			for _, res := range job.Results {
+				out[res.ID] = res
+			}
+			return out, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("job %s: %w", id, ctx.Err())
+		case <-time.After(jobPoll):
+		}
+	}
+}
+
+func result(res JobResult, ticket int64) error {
+	switch {
+	case res.ID == 0:
+		return fmt.Errorf("ticket %d: the job has no result for it", ticket)
+	case res.Success:
+		return nil
+	case res.Temporary():
+		return fmt.Errorf("ticket %d: %s %s", ticket, res.Error, res.Details)
+	}
+	return fmt.Errorf("ticket %d: %s %s: %w", ticket, res.Error, res.Details, crm.ErrRefused)
+}
+
+// classify tells refusals from what may succeed later. Bad credentials are the
+// admin's to mend; until then the operations wait.
+func classify(err error) error {
+	if err == nil || errors.Is(err, crm.ErrRefused) {
+		return err
+	}
+	var api *APIError
+	if errors.As(err, &api) && api.RetryAfter > 0 {
+		return &crm.RetryAfter{Err: err, After: api.RetryAfter}
+	}
+	if Temporary(err) || errors.Is(err, ErrBadCredentials) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", crm.ErrRefused, err)
+}

@@ -4,8 +4,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"emailchannel.dev/emailchannel/shared/reply"
 )
 
 // merge adds what a validator found, which writes one "field: message" a line.
@@ -45,9 +43,12 @@ func (e *Invalid) slug(field, id string) {
 	}
 }
 
-// template refuses tags that nothing can fill in (AR-5).
-func (e *Invalid) template(field, html string) {
-	if err := reply.Check(html); err != nil {
-		e.add(field, "%v", err)
+// template refuses tags that nothing can fill in (AR-5, SG-1).
+func (e *Invalid) template(field string, err error) {
+	if err == nil {
+		return
+	}
+	for _, line := range strings.Split(err.Error(), "\n") {
+		e.Fields = append(e.Fields, Field{field, line})
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"emailchannel.dev/emailchannel/shared/event"
+	"emailchannel.dev/emailchannel/shared/reply"
 	"emailchannel.dev/emailchannel/shared/session"
 )
 
@@ -185,5 +186,6 @@ func (q Queue) check() error {
 	}
 	bad.merge("hours.", q.Hours.Validate())
 	bad.response(q.Response)
+	bad.template("signature.html", reply.ValidateSignature(q.Signature.HTML))
 	return bad.err()
 }

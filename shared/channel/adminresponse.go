@@ -5,6 +5,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"emailchannel.dev/emailchannel/shared/reply"
 )
 
 // Limits of what goes out with a mail (AR-1).
@@ -28,7 +30,7 @@ var (
 
 // response names what is wrong with an auto-response.
 func (e *Invalid) response(r AutoResponse) {
-	e.template("response.html", r.HTML)
+	e.template("response.html", reply.Validate(r.HTML))
 	if r.On && strings.TrimSpace(r.HTML) == "" {
 		e.add("response.html", "missing")
 	}

@@ -22,7 +22,7 @@ type subscription struct {
 var subscriptions = []subscription{
 	{topic: event.TopicPoll, function: "poll", deadline: 120 * time.Second},
 	{topic: event.TopicReceived, function: "ingest", deadline: 120 * time.Second},
-	{topic: event.TopicSession, function: "route", filter: `attributes.kind != "assigned"`, ordered: true, deadline: 60 * time.Second},
+	{topic: event.TopicSession, function: "route", filter: `attributes.waiting = "true"`, ordered: true, deadline: 60 * time.Second},
 	{topic: event.TopicSession, function: "autoreply", filter: `attributes:scenario`, deadline: 60 * time.Second},
 	{topic: event.TopicSession, function: "record", deadline: 60 * time.Second},
 	{topic: event.TopicQueue, function: "route", deadline: 300 * time.Second},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"emailchannel.dev/emailchannel/shared/event"
@@ -41,29 +42,29 @@ func (a *Assign) Queue(ctx context.Context, e event.Queue) error {
 	return errors.Join(errs...)
 }
 
-// drain assigns until nothing waits, nobody qualifies, or until was assigned:
-// then no older session waits.
+// drain assigns until nothing waits or nobody qualifies; when it was called
+// for one session, until that has an agent: then no older one waits.
 func (a *Assign) drain(ctx context.Context, queue, until string) error {
 	for {
-		h, err := a.next(ctx, queue)
+		entries, err := a.round(ctx, queue)
 		if err != nil {
 			return fmt.Errorf("assign in queue %s: %w", queue, err)
 		}
-		if h == nil {
-			return nil
-		}
-		if err := announce(ctx, a.Bus, a.Docs, "assign", *h); err != nil {
+		if err := announce(ctx, a.Bus, a.Docs, "assign", entries...); err != nil {
 			return err
 		}
-		if h.Session == until {
+		if len(entries) == 0 || slices.ContainsFunc(entries, func(h History) bool { return h.Session == until }) {
 			return nil
 		}
 	}
 }
 
-// next assigns the oldest waiting session of the queue to the agent who ranks
-// first, in one transaction.
-func (a *Assign) next(ctx context.Context, queue string) (*History, error) {
+// roundSize is how many waiting sessions one transaction assigns.
+const roundSize = 10
+
+// round assigns the oldest waiting sessions of the queue, each to the agent
+// who ranks first by then, in one transaction.
+func (a *Assign) round(ctx context.Context, queue string) ([]History, error) {
 	cat, err := a.Config.Load(ctx)
 	if err != nil {
 		return nil, err
@@ -76,59 +77,104 @@ func (a *Assign) next(ctx context.Context, queue string) (*History, error) {
 	if _, ok := q.Assign.Queue(q.Hours.Open(now)); !ok {
 		return nil, nil
 	}
-	var done *History
+	waiting, err := find[Session](ctx, a.Docs, Query{Collection: "sessions", Where: []Where{{"queue", "==", queue}, {"waiting", "==", true}}, Order: []Order{{Field: "waiting_since"}}, Limit: roundSize})
+	if err != nil || len(waiting) == 0 {
+		return nil, err
+	}
+	var done []History
 	err = a.Docs.Update(ctx, func(ctx context.Context, tx Tx) error {
 		done = nil
-		waiting, err := find[Session](ctx, tx, Query{Collection: "sessions", Where: []Where{{"queue", "==", queue}, {"waiting", "==", true}}, Order: []Order{{Field: "waiting_since"}}, Limit: 1})
-		if err != nil || len(waiting) == 0 {
+		sessions, err := stillWaiting(ctx, tx, waiting, queue)
+		if err != nil || len(sessions) == 0 {
 			return err
 		}
-		agent, tried, err := first(ctx, tx, q, now)
-		if err != nil || agent == nil {
-			return err
+		r := ranking{tx: tx, queue: q, now: now}
+		for i, s := range sessions {
+			ag, err := r.first(ctx)
+			if err != nil || ag == nil {
+				r.save()
+				return err
+			}
+			h := r.give(s, ag, now.Add(time.Duration(i)*time.Microsecond))
+			done = append(done, h)
 		}
-		h := give(tx, waiting[0], q, *agent, now)
-		h.Inputs = append(h.Inputs, fmt.Sprintf("passed:%d", tried))
-		tx.Set(historyPath(h.Session, h.ID), h)
-		done = &h
+		r.save()
 		return nil
 	})
 	return done, err
 }
 
+// stillWaiting reads the sessions again, in the transaction.
+func stillWaiting(ctx context.Context, tx Tx, found []Session, queue string) ([]Session, error) {
+	docs, refs := make([]Session, len(found)), make([]*Ref, len(found))
+	for i, s := range found {
+		refs[i] = &Ref{Path: sessionPath(s.ID), Into: &docs[i]}
+	}
+	if err := tx.Get(ctx, refs...); err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(docs, func(s Session) bool { return !s.Waiting || s.Queue != queue || s.Agent != "" }), nil
+}
+
 // rankPage is how many agents are read at a time; the first mostly qualifies.
 const rankPage = 3
 
-// first returns the agent who ranks first among those who qualify, and how
-// many ranked before him and did not.
-func first(ctx context.Context, tx Tx, q Queue, now time.Time) (*Agent, int, error) {
-	query := Query{
-		Collection: "agents",
-		Where:      []Where{{"queues", "array-contains", q.ID}, {"role", "==", "agent"}},
-		Order:      []Order{{Field: "open"}, {Field: "last_assigned"}, {Field: "id"}},
-		Limit:      rankPage,
-	}
-	if q.Assign.OnlyLoggedIn {
-		query.Where = append(query.Where, Where{"logged_in", "==", true})
-	}
-	tried := 0
+// ranking is the order of a queue's agents within a transaction. Agents are
+// read in that order and only as many as are needed: one who was given a
+// session falls back, and whoever was not read yet ranks after the last read.
+type ranking struct {
+	tx     Tx
+	queue  Queue
+	now    time.Time
+	agents []*Agent    // read so far
+	last   route.Agent // the last one read, as it was read
+	more   []any       // where the next page starts
+	ended  bool
+	writes []func()
+}
+
+// first returns the agent who ranks first among those who qualify, nil when
+// nobody does. All reads come before the writes that save makes.
+func (r *ranking) first(ctx context.Context) (*Agent, error) {
 	for {
-		agents, err := find[Agent](ctx, tx, query)
-		if err != nil {
-			return nil, tried, err
-		}
-		for _, ag := range agents {
-			if _, ok := q.Assign.Agent(ag.rank(q, now)); ok {
-				return &ag, tried, nil
+		var best *Agent
+		for _, ag := range r.agents {
+			if _, ok := r.queue.Assign.Agent(ag.rank(r.queue, r.now)); ok && (best == nil || route.Compare(ag.rank(r.queue, r.now), best.rank(r.queue, r.now)) < 0) {
+				best = ag
 			}
-			tried++
 		}
-		if len(agents) < rankPage {
-			return nil, tried, nil
+		if r.ended || best != nil && route.Compare(best.rank(r.queue, r.now), r.last) <= 0 {
+			return best, nil
 		}
-		last := agents[len(agents)-1]
-		query.After = []any{last.Open, last.LastAssigned, last.ID}
+		if err := r.read(ctx); err != nil {
+			return nil, err
+		}
 	}
+}
+
+func (r *ranking) read(ctx context.Context) error {
+	q := Query{
+		Collection: "agents",
+		Where:      []Where{{"queues", "array-contains", r.queue.ID}, {"role", "==", "agent"}},
+		Order:      []Order{{Field: "open"}, {Field: "last_assigned"}, {Field: "id"}},
+		Limit:      rankPage, After: r.more,
+	}
+	if r.queue.Assign.OnlyLoggedIn {
+		q.Where = append(q.Where, Where{"logged_in", "==", true})
+	}
+	page, err := find[Agent](ctx, r.tx, q)
+	if err != nil {
+		return err
+	}
+	for i := range page {
+		r.agents = append(r.agents, &page[i])
+	}
+	r.ended = len(page) < rankPage
+	if n := len(page); n > 0 {
+		r.last = page[n-1].rank(r.queue, r.now)
+		r.more = []any{page[n-1].Open, page[n-1].LastAssigned, page[n-1].ID}
+	}
+	return nil
 }
 
 // rank is what package route needs of the agent.
@@ -140,20 +186,37 @@ func (ag Agent) rank(q Queue, now time.Time) route.Agent {
 	return r
 }
 
-// give writes the assignment of s to the agent and returns its entry.
-func give(tx Tx, s Session, q Queue, ag Agent, now time.Time) History {
-	s.Agent, s.Waiting, s.UpdatedAt = ag.ID, false, now
-	tx.Patch(sessionPath(s.ID), map[string]any{"agent": ag.ID, "waiting": false, "updated_at": now})
-	fields := map[string]any{
-		"last_assigned": now,
-		"daily." + q.ID: Daily{Day: q.Hours.Day(now), N: ag.rank(q, now).Today + 1},
-	}
-	if session.Counted(s.State) {
-		fields["open"] = Inc(1)
-	}
-	tx.Patch(agentPath(ag.ID), fields)
-	h := entry(&s, session.KindAssigned, fmt.Sprintf("assigned-%d", now.UnixNano()), ActorChannel, now)
+// give assigns s to the agent and returns the entry. Nothing is written before
+// save: the next agent may have to be read.
+func (r *ranking) give(s Session, ag *Agent, at time.Time) History {
+	rank := ag.rank(r.queue, r.now)
+	s.Agent, s.Waiting = ag.ID, false
+	h := entry(&s, session.KindAssigned, fmt.Sprintf("assigned-%d", at.UnixNano()), ActorChannel, at)
 	h.To, h.Rule = ag.ID, "rank"
-	h.Inputs = []string{fmt.Sprintf("open:%d", ag.Open), "last_assigned:" + ag.LastAssigned.Format(time.RFC3339), fmt.Sprintf("today:%d", ag.rank(q, now).Today)}
+	h.Inputs = []string{fmt.Sprintf("open:%d", rank.Open), "last_assigned:" + rank.LastAssigned.Format(time.RFC3339), fmt.Sprintf("today:%d", rank.Today)}
+	r.writes = append(r.writes, func() {
+		r.tx.Patch(sessionPath(s.ID), map[string]any{"agent": ag.ID, "waiting": false, "updated_at": at})
+		r.tx.Set(historyPath(h.Session, h.ID), h)
+	})
+	if session.Counted(s.State) {
+		ag.Open++
+	}
+	ag.LastAssigned = at
+	if ag.Daily == nil {
+		ag.Daily = map[string]Daily{}
+	}
+	ag.Daily[r.queue.ID] = Daily{Day: r.queue.Hours.Day(r.now), N: rank.Today + 1}
+	ag.given = true
 	return h
+}
+
+func (r *ranking) save() {
+	for _, w := range r.writes {
+		w()
+	}
+	for _, ag := range r.agents {
+		if ag.given {
+			r.tx.Patch(agentPath(ag.ID), map[string]any{"open": ag.Open, "last_assigned": ag.LastAssigned, "daily." + r.queue.ID: ag.Daily[r.queue.ID]})
+		}
+	}
 }

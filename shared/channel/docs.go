@@ -87,9 +87,9 @@ type Archive interface {
 	Open(ctx context.Context, name string) (io.ReadCloser, error)
 }
 
-// Bus publishes events; nil means that the message is safe with the broker.
+// Bus publishes events; nil means that the messages are safe with the broker.
 type Bus interface {
-	Publish(ctx context.Context, topic string, m event.Message) error
+	Publish(ctx context.Context, topic string, ms ...event.Message) error
 }
 
 // Secrets reads and writes passwords and tokens by name.

@@ -166,8 +166,25 @@ func (b *batch) create(ctx context.Context, j *job) error {
 			return b.failed(ctx, j, err)
 		}
 		j.rec.Ticket = ticket
+		now, err := b.facts(ctx, j.op.Record)
+		if err != nil {
+			return err
+		}
+		if now != facts { // somebody was assigned meanwhile, and record saw no ticket to tell
+			return b.amend(ctx, j)
+		}
 	}
 	return b.done(ctx, j, map[string]any{"ticket": j.rec.Ticket})
+}
+
+// amend ends a creation and adds an operation that brings the ticket up to date.
+func (b *batch) amend(ctx context.Context, j *job) error {
+	op := Operation{ID: digest(j.op.ID, "amend"), Record: j.op.Record, Seq: j.op.Seq, Kind: crm.Update, State: OpPending, Due: b.now, At: b.now}
+	return b.Docs.Write(ctx, func(tx Tx) {
+		tx.Patch(recordPath(op.Record), map[string]any{"ticket": j.rec.Ticket, "updated_at": b.now})
+		tx.Set(operationPath(op.ID), op)
+		tx.Delete(operationPath(j.op.ID))
+	})
 }
 
 // prepare fills in what a comment or an update sends; false when there is nothing left to send.

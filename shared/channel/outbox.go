@@ -15,7 +15,7 @@ const overdue = time.Minute
 
 // entry makes a history entry whose event is to be published.
 func entry(s *Session, kind session.Kind, id, actor string, now time.Time) History {
-	return History{ID: id, Session: s.ID, Kind: kind, At: now, Actor: actor, Queue: s.Queue, Agent: s.Agent, Due: now.Add(overdue)}
+	return History{ID: id, Session: s.ID, Kind: kind, At: now, Actor: actor, Queue: s.Queue, Agent: s.Agent, Waiting: s.Waiting, Due: now.Add(overdue)}
 }
 
 // quiet makes a history entry that nobody needs to be told of.
@@ -25,19 +25,29 @@ func quiet(s *Session, kind session.Kind, id, actor string, now time.Time) Histo
 	return h
 }
 
-// announce publishes the event of a committed entry and clears its Due.
+// announce publishes the events of committed entries and clears their Due.
 // Doing it twice is harmless.
-func announce(ctx context.Context, bus Bus, docs Docs, use string, h History) error {
-	if h.Due.IsZero() {
+func announce(ctx context.Context, bus Bus, docs Docs, use string, entries ...History) error {
+	var messages []event.Message
+	for _, h := range entries {
+		if !h.Due.IsZero() {
+			messages = append(messages, event.Encode(h.event()))
+		}
+	}
+	if len(messages) == 0 {
 		return nil
 	}
 	fault.Step(ctx, use+".committed")
-	if err := bus.Publish(ctx, event.TopicSession, event.Encode(h.event())); err != nil {
-		return fmt.Errorf("publish %s of session %s: %w", h.Kind, h.Session, err)
+	if err := bus.Publish(ctx, event.TopicSession, messages...); err != nil {
+		return fmt.Errorf("publish %s of session %s: %w", entries[0].Kind, entries[0].Session, err)
 	}
 	fault.Step(ctx, use+".published")
 	return docs.Write(ctx, func(tx Tx) {
-		tx.Patch(historyPath(h.Session, h.ID), map[string]any{"due": nil})
+		for _, h := range entries {
+			if !h.Due.IsZero() {
+				tx.Patch(historyPath(h.Session, h.ID), map[string]any{"due": nil})
+			}
+		}
 	})
 }
 

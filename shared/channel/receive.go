@@ -63,12 +63,7 @@ func (r *Receive) receive(ctx context.Context, e event.Received) error {
 	if err != nil {
 		return fmt.Errorf("store mail %s: %w", e.Object, err)
 	}
-	for _, h := range entries {
-		if err := announce(ctx, r.Bus, r.Docs, "receive", h); err != nil {
-			return err
-		}
-	}
-	return nil
+	return announce(ctx, r.Bus, r.Docs, "receive", entries...)
 }
 
 // parse reads the raw mail once, from the archive through the parser back into

@@ -79,6 +79,12 @@ func (r *Record) Handle(ctx context.Context, e event.Session) error {
 	if err != nil || cat.CRM.Kind == "" || cat.CRM.Kind == "none" {
 		return err
 	}
+	if trigger == crm.Changed { // mostly news about a ticket that is yet to be made, with the facts of then
+		rec, err := get[CRMRecord](ctx, r.Docs, recordPath(e.Session))
+		if err != nil || rec == nil || rec.Ticket == "" {
+			return err
+		}
+	}
 	var stored bool
 	err = r.Docs.Update(ctx, func(ctx context.Context, tx Tx) error {
 		stored = false

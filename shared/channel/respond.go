@@ -1,10 +1,12 @@
 package channel
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"emailchannel.dev/emailchannel/shared/email"
@@ -22,6 +24,8 @@ type Respond struct {
 	Bus     Bus
 	Config  *Configuration
 	Now     Clock
+
+	files sync.Map // content of settings' small files by object, which never changes
 }
 
 // Handle answers the mail of an event that has a scenario.
@@ -99,7 +103,7 @@ func (r *Respond) write(ctx context.Context, cat *Catalog, q Queue, from Account
 		From: email.Address{Name: cat.Company, Addr: from.Address}, To: []email.Address{{Name: m.From.Name, Addr: m.From.Addr}},
 		Subject: email.ReplySubject(m.Subject), InReplyTo: m.MessageID, References: references(*m), Date: dated(r.Now()),
 		HTML:   reply.Render(q.Response.HTML, v),
-		Inline: r.files(ctx, q.Response.Inline), Attachments: r.files(ctx, q.Response.Files),
+		Inline: r.open(ctx, q.Response.Inline), Attachments: r.open(ctx, q.Response.Files),
 		// RFC 3834 5; and what Exchange goes by: https://learn.microsoft.com/openspecs/exchange_server_protocols/ms-oxcmail
 		Headers: map[string]string{"Auto-Submitted": "auto-replied", "X-Auto-Response-Suppress": "All", "Precedence": "auto_reply"},
 	}
@@ -122,13 +126,34 @@ func (r *Respond) values(ctx context.Context, cat *Catalog, q Queue, s *Session,
 	return v, err
 }
 
-// files opens a queue's files from the archive when the mail is composed.
-func (r *Respond) files(ctx context.Context, in []File) []email.File {
+// open makes a queue's files ready to be read when the mail is composed.
+func (r *Respond) open(ctx context.Context, in []File) []email.File {
 	out := make([]email.File, len(in))
 	for i, f := range in {
-		out[i] = email.File{Name: f.Name, Type: f.Type, ContentID: f.ContentID, Open: func() (io.ReadCloser, error) { return r.Archive.Open(ctx, f.Object) }}
+		out[i] = email.File{Name: f.Name, Type: f.Type, ContentID: f.ContentID, Open: func() (io.ReadCloser, error) { return r.file(ctx, f) }}
 	}
 	return out
+}
+
+// maxKept is the size up to which a file is kept in memory: a logo goes out
+// with every answer.
+const maxKept = 256 << 10
+
+func (r *Respond) file(ctx context.Context, f File) (io.ReadCloser, error) {
+	if kept, ok := r.files.Load(f.Object); ok {
+		return io.NopCloser(bytes.NewReader(kept.([]byte))), nil
+	}
+	rc, err := r.Archive.Open(ctx, f.Object)
+	if err != nil || f.Size <= 0 || f.Size > maxKept {
+		return rc, err
+	}
+	defer rc.Close()
+	content, err := io.ReadAll(rc)
+	if err != nil {
+		return nil, err
+	}
+	r.files.Store(f.Object, content)
+	return io.NopCloser(bytes.NewReader(content)), nil
 }
 
 // cappedError tells that an answer would pass a cap.
@@ -143,7 +168,10 @@ func (c *cappedError) Error() string {
 }
 
 // capped counts the answers of late to the address and in the session.
-func capped(ctx context.Context, tx Tx, caps reply.Caps, hash, session string, now time.Time) error {
+func capped(ctx context.Context, tx Tx, caps reply.Caps, hash, session string, sc reply.Scenario, now time.Time) error {
+	if sc == reply.First { // a session that begins has had no answer yet
+		caps.PerSession = 0
+	}
 	for _, c := range []struct {
 		field, value, to string
 		most             int
@@ -172,7 +200,7 @@ func (r *Respond) store(ctx context.Context, cat *Catalog, l letter, e event.Ses
 	return r.Docs.Update(ctx, func(ctx context.Context, tx Tx) error {
 		now := r.Now().UTC()
 		hash := digest(l.To[0])
-		if err := capped(ctx, tx, cat.Caps, hash, l.Session, now); err != nil {
+		if err := capped(ctx, tx, cat.Caps, hash, l.Session, reply.Scenario(e.Scenario), now); err != nil {
 			return err
 		}
 		l.ToHash = hash

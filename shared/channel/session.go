@@ -123,6 +123,7 @@ type History struct {
 	Rule     string       `json:"rule,omitempty"` // why (AS-7)
 	Inputs   []string     `json:"inputs,omitempty"`
 	Scenario string       `json:"scenario,omitempty"`
+	Waiting  bool         `json:"waiting,omitempty"` // the session waits for an agent
 	Due      time.Time    `json:"due,omitzero"`
 }
 
@@ -133,7 +134,7 @@ const (
 )
 
 func (h History) event() event.Session {
-	return event.Session{ID: h.ID, Session: h.Session, Queue: h.Queue, Kind: string(h.Kind), Message: h.Message, Agent: h.Agent, Scenario: h.Scenario, At: h.At}
+	return event.Session{ID: h.ID, Session: h.Session, Queue: h.Queue, Kind: string(h.Kind), Message: h.Message, Agent: h.Agent, Scenario: h.Scenario, Waiting: h.Waiting, At: h.At}
 }
 
 // MailState tells what is known of a mail.
@@ -151,8 +152,8 @@ type Mail struct {
 	Session   string         `json:"session"`
 	Direction Direction      `json:"direction"`
 	MessageID string         `json:"message_id,omitempty"`
-	Sender    string         `json:"sender,omitempty"` // normalised; with Sent it tells a reused Message-ID from a second delivery
-	Sent      time.Time      `json:"sent,omitzero"`    // its own Date field
+	Sender    string         `json:"sender,omitempty"`  // normalised; with Sent it tells a reused Message-ID from a second delivery
+	Sent      time.Time      `json:"sent,omitzero"`     // its own Date field
 	Sources   []event.Source `json:"sources,omitempty"` // every delivery of it
 	Event     string         `json:"event,omitempty"`   // the history entry of its arrival
 	Rule      string         `json:"rule,omitempty"`    // thread.Rule, or why it was suppressed

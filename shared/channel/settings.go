@@ -117,6 +117,7 @@ type Agent struct {
 	LastAssigned time.Time        `json:"last_assigned"`
 	Daily        map[string]Daily `json:"daily,omitempty"` // by queue
 	UpdatedAt    time.Time        `json:"updated_at"`
+	given        bool             // was assigned something in the transaction under way
 }
 
 // Daily counts automatic assignments of one queue on one of its days.

@@ -51,7 +51,7 @@ func (e Env) Connect(ctx context.Context) (*Clients, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Clients{Docs: docs, Archive: files, Bus: Bus{b}, Secrets: secrets, Config: channel.NewConfiguration(docs)}, nil
+	return &Clients{Docs: docs, Archive: files, Bus: Bus{b}, Secrets: &kept{Manager: secrets}, Config: channel.NewConfiguration(docs)}, nil
 }
 
 // agent is the User-Agent by which an emulator counts operations per function.
@@ -79,8 +79,12 @@ func (e Env) storage() []option.ClientOption {
 type Bus struct{ b *bus.Bus }
 
 // Publish implements channel.Bus.
-func (b Bus) Publish(ctx context.Context, topic string, m event.Message) error {
-	return b.b.Publish(ctx, topic, bus.Message{Data: m.Data, Attributes: m.Attributes, Key: m.Key})
+func (b Bus) Publish(ctx context.Context, topic string, ms ...event.Message) error {
+	out := make([]bus.Message, len(ms))
+	for i, m := range ms {
+		out[i] = bus.Message{Data: m.Data, Attributes: m.Attributes, Key: m.Key}
+	}
+	return b.b.PublishAll(ctx, topic, out)
 }
 
 // CRM connects to the CRM that the settings name.

@@ -58,6 +58,7 @@ type Session struct {
 	Message  string    `json:"message,omitempty"`
 	Agent    string    `json:"agent,omitempty"`
 	Scenario string    `json:"scenario,omitempty"` // reply.Scenario, when an auto-response is due
+	Waiting  bool      `json:"waiting,omitempty"`  // the session waits for an agent
 	At       time.Time `json:"at"`
 }
 
@@ -95,6 +96,9 @@ func Encode(e any) Message {
 		m.Attributes["kind"] = e.Kind
 		if e.Scenario != "" {
 			m.Attributes["scenario"] = e.Scenario
+		}
+		if e.Waiting {
+			m.Attributes["waiting"] = "true"
 		}
 	case Queue:
 		m.Key = e.Queue

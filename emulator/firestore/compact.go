@@ -24,7 +24,7 @@ func (d *disk) compact() {
 		defer d.store.mu.Unlock()
 		d.compacting, d.compaction = false, err
 		if err == nil {
-			d.limit = max(minCompaction, size)
+			d.limit = max(d.minimum, size)
 		}
 	})
 }

@@ -29,7 +29,8 @@ type disk struct {
 	log        *os.File
 	generation int
 	size       int64 // of the log
-	limit      int64 // of the log before it is compacted
+	limit      int64 // of the log before it is compacted: the snapshot's size, but at least minimum
+	minimum    int64
 	buffer     []byte
 	failed     error // an append went wrong half-way; nothing may follow it
 	compacting bool
@@ -49,7 +50,7 @@ func openDisk(dir string, st *store) (*disk, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &disk{dir: dir, store: st, guard: guard, limit: minCompaction}
+	d := &disk{dir: dir, store: st, guard: guard, limit: minCompaction, minimum: minCompaction}
 	if err := d.load(); err != nil {
 		guard.Close()
 		return nil, err
@@ -131,7 +132,7 @@ func (d *disk) readSnapshot(path string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	d.limit = max(minCompaction, info.Size())
+	d.limit = max(d.minimum, info.Size())
 	return nil
 }
 

@@ -70,17 +70,23 @@ func encodeFields(fields map[string]*pb.Value) ([]byte, error) {
 	return proto.MarshalOptions{Deterministic: true}.Marshal(&pb.Document{Fields: fields})
 }
 
-// field returns one stored value, decoding nothing else; nil when the document does not have it.
-func (d *document) field(p fieldPath) *pb.Value {
+// raw returns one stored value in wire format, decoding nothing.
+func (d *document) raw(p fieldPath) ([]byte, bool) {
 	raw, ok := findEntry(d.fields, numDocumentFields, p.segments[0])
 	for _, s := range p.segments[1:] {
 		if !ok {
-			return nil
+			return nil, false
 		}
 		if raw, ok = findMessage(raw, numMapValue); ok {
 			raw, ok = findEntry(raw, numMapFields, s)
 		}
 	}
+	return raw, ok
+}
+
+// field returns one stored value; nil when the document does not have it.
+func (d *document) field(p fieldPath) *pb.Value {
+	raw, ok := d.raw(p)
 	if !ok {
 		return nil
 	}
@@ -95,13 +101,15 @@ func (d *document) field(p fieldPath) *pb.Value {
 // the database, which all documents compared with each other share.
 func (d *document) appendKey(b []byte, p fieldPath) ([]byte, bool) {
 	if p.isName() {
-		return appendPath(b, relativePath(d.name())), true
+		b = appendPath(b, relativePath(d.collection))
+		b = appendText(append(b[:len(b)-1], keyNext), d.id) // in the place of the path's end
+		return append(b, keyEnd), true
 	}
-	v := d.field(p)
-	if v == nil {
+	raw, ok := d.raw(p)
+	if !ok {
 		return b, false
 	}
-	return appendKey(b, v), true
+	return appendWireKey(b, raw)
 }
 
 // findEntry looks key up in a protobuf map without decoding its other values.

@@ -113,9 +113,13 @@ func (s *indexSet) add(sh shape, docs iter.Seq[*document]) {
 	}
 	ix := &index{shape: sh}
 	ix.used.Store(s.clock.Add(1))
+	var entries []entry[*document]
 	for d := range docs {
-		ix.replace(nil, d)
+		for _, k := range ix.keys(d) {
+			entries = append(entries, entry[*document]{k, d})
+		}
 	}
+	ix.entries.fill(entries)
 	s.indexes[sh.signature()] = ix
 }
 

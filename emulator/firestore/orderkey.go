@@ -53,7 +53,7 @@ func appendKey(b []byte, v *pb.Value) []byte {
 	case *pb.Value_StringValue:
 		return appendText(append(b, tagString), x.StringValue)
 	case *pb.Value_BytesValue:
-		return appendText(append(b, tagBytes), string(x.BytesValue))
+		return appendText(append(b, tagBytes), x.BytesValue)
 	case *pb.Value_ReferenceValue:
 		return appendPath(b, x.ReferenceValue)
 	case *pb.Value_GeoPointValue:
@@ -114,16 +114,13 @@ func sortedKeys(m map[string]*pb.Value) []string {
 }
 
 // appendText escapes zero bytes so that the terminator sorts before any continuation.
-func appendText(b []byte, s string) []byte {
-	for {
-		i := strings.IndexByte(s, 0)
-		if i < 0 {
-			break
+func appendText[T string | []byte](b []byte, s T) []byte {
+	for i := range len(s) {
+		if b = append(b, s[i]); s[i] == 0 {
+			b = append(b, 0xff)
 		}
-		b = append(append(b, s[:i]...), 0, 0xff)
-		s = s[i+1:]
 	}
-	return append(append(b, s...), 0, 1)
+	return append(b, 0, 1)
 }
 
 func appendDouble(b []byte, f float64) []byte {

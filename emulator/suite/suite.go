@@ -306,3 +306,13 @@ func (s *Suite) saveClock() error {
 	}
 	return os.Rename(tmp, s.clockFile())
 }
+
+// DefaultAddrs are those of a suite on its default ports.
+func DefaultAddrs() Addrs {
+	var a Addrs
+	for _, p := range ports {
+		*p.addr(&a) = fmt.Sprintf("127.0.0.1:%d", DefaultPort+p.offset)
+	}
+	a.Secrets = a.Scheduler
+	return a
+}

@@ -24,7 +24,7 @@ type Session struct {
 	Subject      string        `json:"subject"`
 	Consumer     email.Address `json:"consumer"`
 	Participants []string      `json:"participants"` // normalised addresses of all who wrote or were written to
-	Messages     int           `json:"messages"`
+	Messages     int           `json:"messages"`     // received, and written by agents; auto-responses do not count
 	FirstMessage string        `json:"first_message"`
 	LastInbound  string        `json:"last_inbound"`
 	Outbound     bool          `json:"outbound"` // started by an agent

@@ -121,6 +121,7 @@ type agentBody struct {
 	LoggedIn     bool
 	Open         int
 	LastAssigned time.Time
+	Daily        map[string]channel.Daily
 	UpdatedAt    time.Time
 }
 

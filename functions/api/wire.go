@@ -203,6 +203,8 @@ func (d *decoder) value(from any, to reflect.Value, path string) {
 		d.object(from, to, path)
 	case reflect.Slice:
 		d.list(from, to, path)
+	case reflect.Map:
+		d.entries(from, to, path)
 	default:
 		d.scalar(from, to, path)
 	}
@@ -239,6 +241,20 @@ func (d *decoder) object(from any, to reflect.Value, path string) {
 		if !known[name] {
 			d.refuse(join(path, name), "is not known here")
 		}
+	}
+}
+
+func (d *decoder) entries(from any, to reflect.Value, path string) {
+	m, ok := from.(map[string]any)
+	if !ok {
+		d.refuse(path, "must be an object")
+		return
+	}
+	to.Set(reflect.MakeMap(to.Type()))
+	for _, name := range sortedKeys(m) {
+		v := reflect.New(to.Type().Elem()).Elem()
+		d.value(m[name], v, join(path, name))
+		to.SetMapIndex(reflect.ValueOf(name), v)
 	}
 }
 

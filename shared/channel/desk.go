@@ -195,17 +195,18 @@ func plainID(id string) bool {
 
 // store writes the session with its entry and the agents' counters.
 func (a *act) store(h History) {
-	if !session.Counted(a.s.State) || a.s.Agent != "" {
-		a.s.Waiting = false
-	}
 	a.s.UpdatedAt = a.now
 	load(a.tx, a.before, a.s)
 	a.tx.Set(sessionPath(a.s.ID), a.s)
 	a.tx.Set(historyPath(h.Session, h.ID), h)
 }
 
-// entry makes the act's history entry.
+// entry makes the act's history entry, once the session is as it will be
+// stored: only what counts as open and has no agent waits.
 func (a *act) entry(kind session.Kind, from, to string) *History {
+	if !session.Counted(a.s.State) || a.s.Agent != "" {
+		a.s.Waiting = false
+	}
 	h := entry(&a.s, kind, string(kind)+"-"+a.key, a.who.ID, a.now)
 	h.From, h.To = from, to
 	return &h

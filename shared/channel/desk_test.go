@@ -33,13 +33,13 @@ type deskBus struct {
 	sent map[string][]event.Message
 }
 
-func (b *deskBus) Publish(_ context.Context, topic string, m event.Message) error {
+func (b *deskBus) Publish(_ context.Context, topic string, ms ...event.Message) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.down != nil {
 		return b.down
 	}
-	b.sent[topic] = append(b.sent[topic], m)
+	b.sent[topic] = append(b.sent[topic], ms...)
 	return nil
 }
 

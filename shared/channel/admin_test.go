@@ -1,0 +1,452 @@
+package channel_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"emailchannel.dev/emailchannel/shared/channel"
+	"emailchannel.dev/emailchannel/shared/crm"
+	"emailchannel.dev/emailchannel/shared/event"
+	"emailchannel.dev/emailchannel/shared/hours"
+	"emailchannel.dev/emailchannel/shared/reply"
+	"emailchannel.dev/emailchannel/shared/session"
+)
+
+// fields are the names of what an error calls invalid.
+func fields(err error) []string {
+	var bad *channel.Invalid
+	if !errors.As(err, &bad) {
+		return nil
+	}
+	var out []string
+	for _, f := range bad.Fields {
+		out = append(out, f.Name)
+	}
+	slices.Sort(out)
+	return out
+}
+
+func (d *desks) version() int64 { return doc[channel.Settings](d, "settings/channel").Version }
+
+func TestSettingsNameEveryBadField(t *testing.T) {
+	d := newDesks(t)
+	s := channel.Defaults()
+	s.SubjectToken, s.SubjectEdit = true, true
+	s.Session.PausedClose.Days, s.Session.ClosedReopen.Days = 0, 1001
+	s.CRM = channel.CRMSettings{Kind: "zendesk", BaseURL: "zendesk", Secret: "a b", Seconds: 61}
+	s.Record.CommentsWhen = "never"
+	s.Caps = reply.Caps{PerSession: -1}
+	s.Company = "two\nlines"
+	s.ConsoleURL = "javascript:alert(1)"
+	_, err := d.admin.PutSettings(t.Context(), s, "")
+	want := []string{"caps.per_address", "caps.per_session", "caps.window", "company", "console_url", "crm.base_url", "crm.flush_seconds", "crm.secret", "crm.user", "record.comments_when", "session.closed_reopen", "session.paused_close", "subject_edit", "subject_token"}
+	if got := fields(err); !slices.Equal(got, want) {
+		t.Errorf("%v\nwant %v", got, want)
+	}
+	if d.version() != 1 {
+		t.Error("refused settings were stored")
+	}
+}
+
+func TestTheScheduleFollowsTheChannel(t *testing.T) {
+	d := newDesks(t)
+	s, err := d.admin.Settings(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Email = false
+	if _, err := d.admin.PutSettings(t.Context(), *s, ""); err != nil || !d.schedule.paused || d.bus.count(event.TopicPoll) != 0 {
+		t.Errorf("off: %v, paused %t", err, d.schedule.paused)
+	}
+	s.Email = true
+	if _, err := d.admin.PutSettings(t.Context(), *s, ""); err != nil || d.schedule.paused || d.bus.count(event.TopicPoll) != 1 || d.bus.count(event.TopicQueue) != 1 {
+		t.Errorf("on: %v, paused %t", err, d.schedule.paused)
+	}
+	if d.version() != 3 {
+		t.Errorf("version %d", d.version())
+	}
+}
+
+func TestTheCRMsTokenIsASecret(t *testing.T) {
+	d := newDesks(t)
+	s := channel.Defaults()
+	s.CRM = channel.CRMSettings{Kind: "zendesk", BaseURL: "https://x.zendesk.com", User: "a@b.example", Seconds: 10}
+	got, err := d.admin.PutSettings(t.Context(), s, "sesame")
+	if err != nil || d.secrets.values[got.CRM.Secret] != "sesame" {
+		t.Fatalf("%+v, %v", got, err)
+	}
+}
+
+func form() channel.AccountForm {
+	at := channel.Server{Host: "mail.example.com", Port: 993, Security: "tls"}
+	return channel.AccountForm{User: "u", Address: "Help@Example.com", Incoming: at, Outgoing: at, Password: "demo"}
+}
+
+func TestAccount(t *testing.T) {
+	d := newDesks(t)
+	ctx := t.Context()
+	got, err := d.admin.PutAccount(ctx, "help", form())
+	if err != nil || !got.Status.Valid || got.Status.LastSuccess.IsZero() || got.Address != "help@example.com" || got.Folders[0] != "INBOX" {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if d.secrets.values["account-help"] != "demo" || d.version() != 2 {
+		t.Errorf("secret %q, version %d", d.secrets.values["account-help"], d.version())
+	}
+	success := got.Status.LastSuccess
+	f := form()
+	f.Password = "wrong"
+	if got, err = d.admin.PutAccount(ctx, "help", f); err != nil || got.Status.Valid || !strings.Contains(got.Status.Error, "NO [AUTHENTICATIONFAILED] no such user u") || !got.Status.LastSuccess.Equal(success) {
+		t.Errorf("a wrong password: %+v, %v", got.Status, err)
+	}
+	if err := d.secrets.Put(ctx, "account-help", "demo"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err = d.admin.VerifyAccount(ctx, "help"); err != nil || !got.Status.Valid || got.Status.Error != "" || !doc[channel.Account](d, "accounts/help").Status.Valid {
+		t.Errorf("verified: %+v, %v", got, err)
+	}
+	f.Password = "" // keeps the one that is stored
+	if got, err = d.admin.PutAccount(ctx, "help", f); err != nil || !got.Status.Valid {
+		t.Errorf("without a password: %+v, %v", got, err)
+	}
+	if err := d.admin.DeleteAccount(ctx, "help"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.admin.Account(ctx, "help"); !errors.Is(err, channel.ErrNotFound) {
+		t.Errorf("deleted: %v", err)
+	}
+}
+
+func TestBadAccounts(t *testing.T) {
+	d := newDesks(t)
+	ctx := t.Context()
+	for name, c := range map[string]struct {
+		id   string
+		f    func(*channel.AccountForm)
+		want []string
+	}{
+		"ID":          {"a/b", func(*channel.AccountForm) {}, []string{"id"}},
+		"all":         {"x", func(f *channel.AccountForm) { *f = channel.AccountForm{Service: "pop3"} }, []string{"address", "incoming.host", "incoming.port", "incoming.security", "outgoing.host", "outgoing.port", "outgoing.security", "service", "user"}},
+		"address":     {"x", func(f *channel.AccountForm) { f.Address = "support@example.com" }, []string{"address"}},
+		"injection":   {"x", func(f *channel.AccountForm) { f.Folders = []string{"A\r\nB"} }, []string{"folders[0]"}},
+		"no password": {"x", func(f *channel.AccountForm) { f.Password = "" }, []string{"password"}},
+		"AC-4":        {"support", func(f *channel.AccountForm) { f.Address, f.OutboundOnly = "support@example.com", true }, []string{"outbound_only"}},
+	} {
+		f := form()
+		c.f(&f)
+		if _, err := d.admin.PutAccount(ctx, c.id, f); !slices.Equal(fields(err), c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
+	var clash *channel.Conflict
+	if err := d.admin.DeleteAccount(ctx, "support"); !errors.As(err, &clash) || !strings.Contains(clash.Message, "Support") {
+		t.Errorf("in use: %v", err)
+	}
+}
+
+func TestBadQueues(t *testing.T) {
+	d := newDesks(t)
+	ctx := t.Context()
+	f := form()
+	f.OutboundOnly = true
+	if _, err := d.admin.PutAccount(ctx, "robot", f); err != nil {
+		t.Fatal(err)
+	}
+	good := channel.Queue{ID: "new", Name: "New", Language: "fr", Response: channel.AutoResponse{Account: "robot"}}
+	if _, err := d.admin.PutQueue(ctx, good); err != nil {
+		t.Fatal(err)
+	}
+	file := channel.File{Name: "a.png", Type: "image/png", ContentID: "a", Object: "settings/a.png", Size: 6 << 20}
+	for name, c := range map[string]struct {
+		f    func(*channel.Queue)
+		want []string
+	}{
+		"plain": {func(q *channel.Queue) {
+			*q = channel.Queue{ID: "new", Language: "es", Hours: hours.Hours{Zone: "Mars"}, Response: channel.AutoResponse{HTML: "@{nobody}"}, Signature: reply.Signature{HTML: "@{queue}"}}
+			q.Assign.DailyLimit = -1
+		}, []string{"assign.daily_limit", "hours.zone", "language", "name", "response.html", "signature.html"}},
+		"empty response": {func(q *channel.Queue) { q.Response.On = true }, []string{"response.html"}},
+		"files": {func(q *channel.Queue) {
+			exe, nameless := file, file
+			exe.Name, exe.Type = "a.png", "application/x-msdownload"
+			nameless.ContentID = ""
+			q.Response.Inline = []channel.File{file, file, file, file, exe, nameless}
+		}, []string{"response.inline", "response.inline[4].type", "response.inline[5].content_id"}},
+		"strangers": {func(q *channel.Queue) {
+			q.Accounts, q.Agents, q.Teams, q.Parent, q.Response.Account = []string{"robot", "support", "none"}, []string{sam.ID, "x/y"}, []string{"none"}, "none", "none"
+		}, []string{"accounts[0]", "accounts[1]", "accounts[2]", "agents[0]", "agents[1]", "parent", "response.account", "teams[0]"}},
+		"inside of itself": {func(q *channel.Queue) { q.Parent = "new" }, []string{"parent"}},
+	} {
+		q := good
+		c.f(&q)
+		if _, err := d.admin.PutQueue(ctx, q); !slices.Equal(fields(err), c.want) {
+			t.Errorf("%s: %v, want %v", name, fields(err), c.want)
+		}
+	}
+}
+
+// TestAgentsServeWhatTheQueuesSay changes queues, teams and agents, and after
+// each change holds what agents carry against what the queues say.
+func TestAgentsServeWhatTheQueuesSay(t *testing.T) {
+	d := newDesks(t)
+	ctx := t.Context()
+	set := func(id string) func(func(*channel.Queue)) error {
+		return func(f func(*channel.Queue)) error {
+			q := doc[channel.Queue](d, "queues/"+id)
+			f(&q)
+			_, err := d.admin.PutQueue(ctx, q)
+			return err
+		}
+	}
+	agent := func(id string, teams ...string) error {
+		_, err := d.admin.PutAgent(ctx, id, channel.AgentForm{Name: "X", Role: "agent", Teams: teams})
+		return err
+	}
+	for _, step := range []struct {
+		name string
+		do   func() error
+	}{
+		{"seed", func() error { return nil }},
+		{"a team leaves a queue, an agent joins", func() error {
+			return set("support")(func(q *channel.Queue) { q.Teams, q.Agents = nil, []string{ben.ID, dora.ID} })
+		}},
+		{"a team", func() error { _, err := d.admin.PutTeam(ctx, channel.Team{ID: "second", Name: "Second"}); return err }},
+		{"the team gets an agent", func() error { return agent(ana.ID, "second") }},
+		{"the team joins a queue", func() error { return set("billing")(func(q *channel.Queue) { q.Teams = []string{"second", "first"} }) }},
+		{"a new agent in the team", func() error { return agent("eve@example.com", "second", "first") }},
+		{"an agent changes the team", func() error { return agent(ana.ID, "first") }},
+		{"a queue more", func() error {
+			_, err := d.admin.PutQueue(ctx, channel.Queue{ID: "vip", Name: "VIP", Language: "en", Teams: []string{"second"}, Agents: []string{ana.ID}})
+			return err
+		}},
+		{"the team goes", func() error { return d.admin.DeleteTeam(ctx, "second") }},
+		{"an agent goes", func() error { return d.admin.DeleteAgent(ctx, dora.ID) }},
+		{"a queue goes", func() error { return d.admin.DeleteQueue(ctx, "billing", "") }},
+	} {
+		before := d.version()
+		if err := step.do(); err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		if step.name != "seed" && d.version() <= before {
+			t.Errorf("%s: the version did not grow", step.name)
+		}
+		queues, err := d.admin.Queues(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		agents, err := d.admin.Agents(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, ag := range agents {
+			var want []string
+			for _, q := range queues {
+				inTeam := slices.ContainsFunc(ag.Teams, func(t string) bool { return slices.Contains(q.Teams, t) })
+				if inTeam || slices.Contains(q.Agents, ag.ID) {
+					want = append(want, q.ID)
+				}
+			}
+			slices.Sort(want)
+			if !slices.Equal(ag.Queues, want) {
+				t.Errorf("%s: %s serves %v, want %v", step.name, ag.ID, ag.Queues, want)
+			}
+		}
+	}
+}
+
+func TestAnAgentKeepsHisCounters(t *testing.T) {
+	d := newDesks(t)
+	ctx := t.Context()
+	d.ok(d.desk.Assign(ctx, sam, d.inbound("support"), ana.ID))
+	before := doc[channel.Agent](d, "agents/"+ana.ID)
+	if _, err := d.admin.PutAgent(ctx, "ANA@example.com", channel.AgentForm{Name: "Ana S.", Role: "agent", Teams: []string{"first"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.admin.Seed(ctx, demo()); err != nil {
+		t.Fatal(err)
+	}
+	after := doc[channel.Agent](d, "agents/"+ana.ID)
+	if after.Open != 1 || !after.LastAssigned.Equal(before.LastAssigned) || after.Name != "Ana Silva" || !slices.Equal(after.Queues, []string{"support"}) {
+		t.Errorf("%+v", after)
+	}
+	if got := fields(func() error {
+		_, err := d.admin.PutAgent(ctx, "no address", channel.AgentForm{Role: "boss", Alias: "x"})
+		return err
+	}()); !slices.Equal(got, []string{"alias", "id", "name", "role"}) {
+		t.Errorf("a bad agent: %v", got)
+	}
+}
+
+func TestADeletedAgentLeavesNothingBehind(t *testing.T) {
+	d := newDesks(t)
+	ctx := t.Context()
+	open, paused := d.inbound("support"), d.inbound("support")
+	for _, id := range []string{open, paused} {
+		d.ok(d.desk.Assign(ctx, sam, id, ana.ID))
+		d.ok(d.desk.Open(ctx, ana, id))
+	}
+	d.ok(d.desk.SetState(ctx, ana, paused, session.Paused))
+	if err := d.admin.DeleteAgent(ctx, ana.ID); err != nil {
+		t.Fatal(err)
+	}
+	if s := d.session(open); s.Agent != "" || !s.Waiting {
+		t.Errorf("the open session: %+v", s)
+	}
+	if s := d.session(paused); s.Agent != "" || s.Waiting {
+		t.Errorf("the paused session: %+v", s)
+	}
+	if _, err := d.admin.Agent(ctx, ana.ID); !errors.Is(err, channel.ErrNotFound) {
+		t.Errorf("still there: %v", err)
+	}
+}
+
+func TestDeletingAQueueAsksForItsHeir(t *testing.T) {
+	d := newDesks(t)
+	ctx := t.Context()
+	waiting, his, closed := d.inbound("support"), d.inbound("support"), d.inbound("support")
+	d.ok(d.desk.Assign(ctx, sam, his, ana.ID))
+	if err := d.docs.Write(ctx, func(tx channel.Tx) {
+		tx.Patch("sessions/"+closed, map[string]any{"state": session.Closed, "waiting": false})
+		tx.Set("queues/child", channel.Queue{ID: "child", Name: "Child", Language: "en", Parent: "support"})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	var clash *channel.Conflict
+	if err := d.admin.DeleteQueue(ctx, "support", ""); !errors.As(err, &clash) || !strings.Contains(clash.Message, "2 open sessions") {
+		t.Fatalf("without an heir: %v", err)
+	}
+	for _, heir := range []string{"support", "nowhere"} {
+		if err := d.admin.DeleteQueue(ctx, "support", heir); len(fields(err)) != 1 {
+			t.Errorf("to %s: %v", heir, err)
+		}
+	}
+	if err := d.admin.DeleteQueue(ctx, "support", "billing"); err != nil {
+		t.Fatal(err)
+	}
+	if s := d.session(waiting); s.Queue != "billing" || !s.Waiting || s.Account != "billing" {
+		t.Errorf("the one that waited: %+v", s)
+	}
+	if s := d.session(his); s.Queue != "billing" || !s.Waiting || s.Agent != "" || d.open(ana.ID) != 0 {
+		t.Errorf("the one of an agent who does not serve the heir: %+v", s)
+	}
+	if s := d.session(closed); s.Queue != "support" {
+		t.Errorf("the closed one: %+v", s)
+	}
+	if q := doc[channel.Queue](d, "queues/child"); q.Parent != "" {
+		t.Errorf("the nested queue: %+v", q)
+	}
+}
+
+func TestPresence(t *testing.T) {
+	d := newDesks(t)
+	ctx := t.Context()
+	if ag, err := d.admin.SetPresence(ctx, ana, ana.ID, true); err != nil || !ag.LoggedIn || d.bus.count(event.TopicQueue) != 1 {
+		t.Errorf("%+v, %v", ag, err)
+	}
+	if ag, err := d.admin.SetPresence(ctx, sam, ana.ID, false); err != nil || ag.LoggedIn || d.bus.count(event.TopicQueue) != 1 {
+		t.Errorf("%+v, %v", ag, err)
+	}
+	if _, err := d.admin.SetPresence(ctx, ben, ana.ID, true); !errors.Is(err, channel.ErrForbidden) {
+		t.Errorf("by another agent: %v", err)
+	}
+}
+
+func TestQuarantine(t *testing.T) {
+	d := newDesks(t)
+	ctx := t.Context()
+	src := event.Source{Account: "support", Folder: "INBOX", UIDValidity: 1, UID: 7}
+	e := event.Received{Source: src, Object: "raw/x.eml"}
+	id := channel.QuarantinePath(src)[len("quarantine/"):]
+	entry := channel.Quarantined{ID: id, Event: e, Reason: "broken", Tries: 10, At: d.clock()}
+	put := func(q channel.Quarantined) {
+		if err := d.docs.Write(ctx, func(tx channel.Tx) { tx.Set("quarantine/"+id, q) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(entry)
+	if p, err := d.admin.Quarantine(ctx, channel.PageRequest{}); err != nil || len(p.Items) != 1 || p.Items[0].Reason != "broken" {
+		t.Fatalf("%+v, %v", p, err)
+	}
+	if err := d.admin.RetryQuarantined(ctx, id); err != nil {
+		t.Fatal(err)
+	}
+	if d.bus.count(event.TopicReceived) != 1 {
+		t.Error("not published")
+	}
+	if err := d.admin.RetryQuarantined(ctx, id); !errors.Is(err, channel.ErrNotFound) {
+		t.Errorf("again: %v", err)
+	}
+	put(entry)
+	d.bus.down = errors.New("the bus is down")
+	if err := d.admin.RetryQuarantined(ctx, id); err == nil {
+		t.Error("no error while the bus is down")
+	}
+	if p, err := d.admin.Quarantine(ctx, channel.PageRequest{}); err != nil || len(p.Items) != 1 {
+		t.Errorf("the entry is lost: %+v, %v", p, err)
+	}
+}
+
+func TestDeadLetters(t *testing.T) {
+	d := newDesks(t)
+	ctx := t.Context()
+	sweep := channel.Sweep{Docs: d.docs, Bus: d.bus, Config: d.desk.Config, Now: d.clock}
+	m := event.Encode(event.Session{ID: "e", Session: "s", Queue: "support", Kind: "received"})
+	for i := range 2 {
+		dead := event.Message{Data: m.Data, Attributes: map[string]string{"kind": "received", "CloudPubSubDeadLetterSourceSubscription": "session-changed.route"}}
+		if err := sweep.Bury(ctx, fmt.Sprint(i), dead); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, err := d.admin.DeadLetters(ctx, channel.PageRequest{Limit: 1})
+	if err != nil || len(p.Items) != 1 || p.Next == "" {
+		t.Fatalf("%+v, %v", p, err)
+	}
+	if err := d.admin.ReplayDeadLetter(ctx, p.Items[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	if got := d.bus.sent[event.TopicSession]; len(got) != 1 || got[0].Key != "support" || got[0].Attributes["kind"] != "received" || len(got[0].Attributes) != 1 || string(got[0].Data) != string(m.Data) {
+		t.Errorf("%+v", got)
+	}
+	p, err = d.admin.DeadLetters(ctx, channel.PageRequest{})
+	if err != nil || len(p.Items) != 1 {
+		t.Fatalf("%+v, %v", p, err)
+	}
+	if err := d.admin.DeleteDeadLetter(ctx, p.Items[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.admin.DeleteDeadLetter(ctx, p.Items[0].ID); !errors.Is(err, channel.ErrNotFound) {
+		t.Errorf("again: %v", err)
+	}
+}
+
+func TestParkedOperations(t *testing.T) {
+	d := newDesks(t)
+	ctx := t.Context()
+	op := channel.Operation{ID: "op1", Record: "s", Seq: 1, Kind: crm.Create, State: channel.OpParked, At: d.clock(), Attempts: 3, Reason: "refused"}
+	if err := d.docs.Write(ctx, func(tx channel.Tx) {
+		tx.Set("crmops/op1", op)
+		tx.Set("records/s", channel.CRMRecord{Session: "s", BlockedUntil: d.clock().Add(time.Hour)})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := d.admin.Operations(ctx, channel.OpParked, channel.PageRequest{}); err != nil || len(p.Items) != 1 {
+		t.Fatalf("%+v, %v", p, err)
+	}
+	if _, err := d.admin.ReplayOperation(ctx, "op1"); err != nil {
+		t.Fatal(err)
+	}
+	got := doc[channel.Operation](d, "crmops/op1")
+	if got.State != channel.OpPending || got.Due.IsZero() || got.Attempts != 3 || got.Reason != "" || d.bus.count(event.TopicFlush) != 1 || !doc[channel.CRMRecord](d, "records/s").BlockedUntil.IsZero() {
+		t.Errorf("%+v", got)
+	}
+	var clash *channel.Conflict
+	if _, err := d.admin.ReplayOperation(ctx, "op1"); !errors.As(err, &clash) {
+		t.Errorf("again: %v", err)
+	}
+	if _, err := d.admin.Operations(ctx, "done", channel.PageRequest{}); len(fields(err)) != 1 {
+		t.Errorf("an unknown state: %v", err)
+	}
+}

@@ -94,6 +94,7 @@ func (d *Desk) post(ctx context.Context, who Actor, n *outgoing, f func(context.
 			return err
 		}
 		l.Outbound.Session, l.Message.Session, l.Agent, l.Message.Agent = a.s.ID, a.s.ID, who.ID, who.ID
+		l.Message.At = a.now // its Date has no fraction, and would put it before what it answers
 		l.put(tx)
 		a.store(*h)
 		return nil

@@ -1,0 +1,140 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"emailchannel.dev/emailchannel/shared/auth"
+)
+
+// errorFields are the fields that a problem names.
+func errorFields(p map[string]any) []string {
+	var out []string
+	list, _ := p["errors"].([]any)
+	for _, e := range list {
+		out = append(out, e.(obj)["field"].(string))
+	}
+	return out
+}
+
+func TestProblems(t *testing.T) {
+	c := newClient(t)
+	c.configure()
+	id := c.inbound(1)
+	key := []string{"Idempotency-Key", "k"}
+	for _, x := range []struct {
+		name      string
+		status    int
+		who       string
+		method    string
+		path      string
+		body      any
+		header    []string
+		wantField string
+		detail    string
+	}{
+		{name: "no such path", status: 404, who: "adam", method: "GET", path: "/v1/nothing"},
+		{name: "no such method", status: 405, who: "adam", method: "PATCH", path: "/v1/settings"},
+		{name: "no token", status: 401, method: "GET", path: "/v1/settings"},
+		{name: "a wrong token", status: 401, who: "mallory", method: "GET", path: "/v1/settings"},
+		{name: "another's role", status: 403, who: "sam", method: "PUT", path: "/v1/settings", body: obj{}},
+		{name: "a program as an agent", status: 403, who: "svc", method: "POST", path: "/v1/sessions/" + id + "/open"},
+		{name: "another queue", status: 403, who: "dora", method: "GET", path: "/v1/sessions/" + id},
+		{name: "no session", status: 404, who: "ana", method: "GET", path: "/v1/sessions/00000000000"},
+		{name: "no ID", status: 404, who: "ana", method: "GET", path: "/v1/sessions/..%2F..%2Fsettings"},
+		{name: "a slash in an ID", status: 404, who: "adam", method: "GET", path: "/v1/accounts/a%2Fb"},
+		{name: "form", status: 415, who: "ana", method: "POST", path: "/v1/sessions/" + id + "/assign", body: "agent=me", header: []string{"Content-Type", "application/x-www-form-urlencoded"}},
+		{name: "too large", status: 413, who: "ana", method: "POST", path: "/v1/sessions/" + id + "/note", body: obj{"text": strings.Repeat("x", maxBody)}, header: key},
+		{name: "no JSON", status: 400, who: "ana", method: "POST", path: "/v1/sessions/" + id + "/assign", body: `{"agent":`},
+		{name: "two objects", status: 400, who: "ana", method: "POST", path: "/v1/sessions/" + id + "/assign", body: `{}{}`},
+		{name: "a list", status: 400, who: "ana", method: "POST", path: "/v1/sessions/" + id + "/assign", body: `[]`},
+		{name: "an unknown field", status: 422, who: "ana", method: "POST", path: "/v1/sessions/" + id + "/assign", body: obj{"agnet": "me"}, wantField: "agnet"},
+		{name: "a deep unknown field", status: 422, who: "ana", method: "POST", path: "/v1/sessions/" + id + "/reply", body: obj{"to": []obj{{"addr": "a@b.example"}, {"adr": "x"}}}, header: key, wantField: "to[1].adr"},
+		{name: "a wrong type", status: 422, who: "adam", method: "PUT", path: "/v1/accounts/x", body: obj{"outgoing": obj{"port": "993"}}, wantField: "outgoing.port"},
+		{name: "a broken time", status: 422, who: "adam", method: "PUT", path: "/v1/queues/x", body: obj{"hours": obj{"week": []obj{{"day": 1, "from": "9", "to": "10:00"}}}}, wantField: "hours.week[0].from"},
+		{name: "no key", status: 422, who: "ana", method: "POST", path: "/v1/sessions/" + id + "/reply", body: obj{"text": "x"}, wantField: "idempotency_key"},
+		{name: "an unknown parameter", status: 422, who: "ana", method: "GET", path: "/v1/sessions?stat=active", wantField: "stat"},
+		{name: "a parameter twice", status: 422, who: "ana", method: "GET", path: "/v1/sessions?state=active&state=paused", wantField: "state"},
+		{name: "a bad limit", status: 422, who: "ana", method: "GET", path: "/v1/sessions?limit=0", wantField: "limit"},
+		{name: "a bad date", status: 422, who: "ana", method: "GET", path: "/v1/sessions?created_from=today", wantField: "created_from"},
+		{name: "a refused move", status: 409, who: "ana", method: "POST", path: "/v1/sessions/" + id + "/pause", detail: "not_listed"},
+		{name: "an account in use", status: 409, who: "adam", method: "DELETE", path: "/v1/accounts/support", detail: "Support"},
+		{name: "a queue with sessions", status: 409, who: "adam", method: "DELETE", path: "/v1/queues/support", detail: "move_to"},
+		{name: "another ID than the path's", status: 422, who: "adam", method: "PUT", path: "/v1/teams/first", body: obj{"id": "second", "name": "x"}, wantField: "id"},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			c := *c
+			c.T = t
+			p := c.want(x.status, x.who, x.method, x.path, x.body, x.header...)
+			if p["status"] != float64(x.status) || p["title"] == "" || p["type"] == "" || p["request_id"] == "" {
+				t.Errorf("%v", p)
+			}
+			if x.wantField != "" && !slices.Contains(errorFields(p), x.wantField) {
+				t.Errorf("names %v, want %s", errorFields(p), x.wantField)
+			}
+			if detail, _ := p["detail"].(string); !strings.Contains(detail, x.detail) {
+				t.Errorf("detail %q", detail)
+			}
+		})
+	}
+}
+
+func TestBothTogglesAreNamed(t *testing.T) {
+	c := newClient(t)
+	set := c.want(200, "adam", "GET", "/v1/settings", nil)
+	set["subject_token"], set["subject_edit"] = true, true
+	if got := errorFields(c.want(422, "adam", "PUT", "/v1/settings", set)); !slices.Equal(got, []string{"subject_token", "subject_edit"}) {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestMethodNotAllowedNamesTheMethods(t *testing.T) {
+	c := newClient(t)
+	_, h, _ := c.do("adam", "PATCH", "/v1/accounts/x", nil)
+	if got := h.Get("Allow"); got != "GET, PUT, DELETE" {
+		t.Errorf("Allow: %q", got)
+	}
+	_, h, _ = c.do("", "GET", "/v1/settings", nil)
+	if got := h.Get("WWW-Authenticate"); got != "Bearer" {
+		t.Errorf("WWW-Authenticate: %q", got)
+	}
+}
+
+func TestRequestIDs(t *testing.T) {
+	c := newClient(t)
+	_, h, _ := c.do("adam", "GET", "/v1/settings", nil, requestID, "abc-1")
+	if got := h.Get(requestID); got != "abc-1" {
+		t.Errorf("%q", got)
+	}
+	_, h, _ = c.do("adam", "GET", "/v1/settings", nil, requestID, "a b<script>")
+	if got := h.Get(requestID); got == "" || strings.Contains(got, "<") {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestAnotherSitesPageCannotAct(t *testing.T) {
+	c := newClient(t)
+	if status, _, _ := c.do("adam", "PUT", "/v1/teams/x", obj{"name": "x"}, "Sec-Fetch-Site", "cross-site"); status != http.StatusForbidden {
+		t.Errorf("%d", status)
+	}
+}
+
+// TestRoles asks every route as everybody: who is not in its row is refused
+// before anything else is looked at, who is in it is not.
+func TestRoles(t *testing.T) {
+	c := newClient(t)
+	c.configure()
+	names := map[auth.Role]string{auth.RoleAgent: "ana", auth.RoleSupervisor: "sam", auth.RoleService: "svc"}
+	for _, rt := range (&server{}).routes() {
+		path := strings.NewReplacer("{id}", "nothing", "{message}", "nothing", "{number}", "0").Replace(rt.path)
+		for role, who := range names {
+			status, _, body := c.do(who, rt.method, path, nil)
+			refused := status == http.StatusForbidden && strings.Contains(string(body), "the role "+string(role)+" may not do that")
+			if allowed := rt.roles == nil || slices.Contains(rt.roles, role); refused == allowed {
+				t.Errorf("%s %s by %s: %d %s", rt.method, path, role, status, body)
+			}
+		}
+	}
+}

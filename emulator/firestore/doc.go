@@ -18,15 +18,16 @@
 //   - Operations are counted as they would be billed, per caller.
 //   - Names, values and requests are held to the published limits, apart from the 40,000 index entries per document.
 //
-// What it never does: streaming writes (web and mobile clients), pipelines, vector search, security rules, more than
-// one write rate or latency of the real service. Rates are unlimited: that a document takes about one sustained
-// write a second in the cloud must be a matter of design, not of tests against this package.
+// What it never does: streaming writes (web and mobile clients), pipelines, vector search, security rules, or the real
+// service's pace. That a document takes about one sustained write a second in the cloud is a matter of design: this
+// package takes as many as it can.
 //
 // # Layout
 //
 // A request is compiled (query.go, filter.go, fieldpath.go, name.go; limits.go), checked against the index file
 // (declared.go, coverage.go), and evaluated by the store (store.go, run.go) over immutable documents (document.go)
-// with the help of indexes (index.go, sorted.go) whose keys order like Firestore's values (orderkey.go). Writes lock
+// with the help of indexes (index.go, sorted.go) whose keys order like Firestore's values (orderkey.go,
+// wirekey.go). Writes lock
 // (lock.go, deadlock.go, intent.go, predictor.go), are evaluated (stage.go, transform.go) and committed (commit.go).
-// disk.go, log.go and compact.go persist; history.go keeps the recent past.
+// disk.go, log.go and compact.go persist; history.go keeps the recent past, listen.go watches the present.
 package firestore

@@ -59,7 +59,8 @@ func Open(o Options) (*Server, error) {
 	return s, nil
 }
 
-// Register makes the server answer google.firestore.v1.Firestore on r.
+// Register makes the server answer google.firestore.v1.Firestore on r. Requests may be 10 MiB large, more than gRPC
+// accepts by default: make r with grpc.MaxRecvMsgSize(16 << 20) or so.
 func (s *Server) Register(r grpc.ServiceRegistrar) { pb.RegisterFirestoreServer(r, s) }
 
 // Close writes a snapshot and releases the directory. Commits after it fail; stop the gRPC server first.

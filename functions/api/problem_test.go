@@ -54,6 +54,7 @@ func TestProblems(t *testing.T) {
 		{name: "a deep unknown field", status: 422, who: "ana", method: "POST", path: "/v1/sessions/" + id + "/reply", body: obj{"to": []obj{{"addr": "a@b.example"}, {"adr": "x"}}}, header: key, wantField: "to[1].adr"},
 		{name: "a wrong type", status: 422, who: "adam", method: "PUT", path: "/v1/accounts/x", body: obj{"outgoing": obj{"port": "993"}}, wantField: "outgoing.port"},
 		{name: "a broken time", status: 422, who: "adam", method: "PUT", path: "/v1/queues/x", body: obj{"hours": obj{"week": []obj{{"day": 1, "from": "9", "to": "10:00"}}}}, wantField: "hours.week[0].from"},
+		{name: "too many words", status: 422, who: "ana", method: "POST", path: "/v1/sessions/" + id + "/reply", body: obj{"html": strings.Repeat("x", 500<<10)}, header: key, wantField: "text"},
 		{name: "no key", status: 422, who: "ana", method: "POST", path: "/v1/sessions/" + id + "/reply", body: obj{"text": "x"}, wantField: "idempotency_key"},
 		{name: "an unknown parameter", status: 422, who: "ana", method: "GET", path: "/v1/sessions?stat=active", wantField: "stat"},
 		{name: "a parameter twice", status: 422, who: "ana", method: "GET", path: "/v1/sessions?state=active&state=paused", wantField: "state"},

@@ -1,10 +1,10 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -209,14 +209,16 @@ func (c *call) answer(status int, v any) {
 		}
 		return
 	}
-	b, err := json.Marshal(encode(reflect.ValueOf(v)))
-	if err != nil {
-		fail(c.w, c.r, errors.Join(errors.New("encode the answer"), err))
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(encode(reflect.ValueOf(v))); err != nil {
+		fail(c.w, c.r, fmt.Errorf("encode the answer: %w", err))
 		return
 	}
 	c.w.Header().Set("Content-Type", "application/json")
 	c.w.WriteHeader(status)
-	_, _ = c.w.Write(append(b, '\n'))
+	_, _ = c.w.Write(b.Bytes())
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -24,6 +24,7 @@ type outgoing struct {
 const (
 	maxRecipients = 100
 	maxKey        = 200
+	maxWords      = 400 << 10 // bytes of text and of HTML; both fit a document of 1 MiB
 )
 
 // reply drafts the answer to a session's last mail.
@@ -154,17 +155,23 @@ func (w Words) check() *Invalid {
 	if strings.TrimSpace(w.Text+w.HTML) == "" {
 		bad.add("text", "text or html must say something")
 	}
-	for field, list := range map[string][]email.Address{"to": w.To, "cc": w.Cc} {
-		for i, a := range list {
-			if !isAddress(a.Addr) {
-				bad.add(fmt.Sprintf("%s[%d].addr", field, i), "%q is not an address", a.Addr)
-			}
-		}
+	if len(w.Text) > maxWords || len(w.HTML) > maxWords {
+		bad.add("text", "text and html may have %d bytes each", maxWords)
 	}
+	bad.recipients("to", w.To)
+	bad.recipients("cc", w.Cc)
 	if n := len(w.To) + len(w.Cc); n > maxRecipients {
 		bad.add("to", "%d recipients, at most %d", n, maxRecipients)
 	}
 	return &bad
+}
+
+func (e *Invalid) recipients(field string, list []email.Address) {
+	for i, a := range list {
+		if !isAddress(a.Addr) {
+			e.add(fmt.Sprintf("%s[%d].addr", field, i), "%q is not an address", a.Addr)
+		}
+	}
 }
 
 // isAddress tells whether s is one plain address and nothing else.

@@ -88,7 +88,7 @@ func TestSchemasHaveTheFieldsOfTheirTypes(t *testing.T) {
 		"Queue": reflect.TypeFor[channel.Queue](), "Policy": reflect.TypeFor[routing.Policy](), "Hours": reflect.TypeFor[hours.Hours](), "Interval": reflect.TypeFor[hours.Interval](), "Holiday": reflect.TypeFor[hours.Holiday](),
 		"AutoResponse": reflect.TypeFor[channel.AutoResponse](), "File": reflect.TypeFor[channel.File](), "Signature": reflect.TypeFor[reply.Signature](),
 		"Agent": reflect.TypeFor[channel.Agent](), "AgentInput": reflect.TypeFor[agentBody](), "Daily": reflect.TypeFor[channel.Daily](), "Team": reflect.TypeFor[channel.Team](),
-		"Session": reflect.TypeFor[channel.Session](), "Message": reflect.TypeFor[channel.Message](), "Attachment": reflect.TypeFor[channel.Attachment](), "History": reflect.TypeFor[channel.History](),
+		"Session": reflect.TypeFor[channel.Session](), "Message": reflect.TypeFor[channel.Message](), "Attachment": reflect.TypeFor[channel.Attachment](), "History": reflect.TypeFor[historyView](),
 		"Mail": reflect.TypeFor[letter](), "Sent": reflect.TypeFor[channel.Sent](), "StateResult": reflect.TypeFor[channel.StateResult](),
 		"Outbound": reflect.TypeFor[channel.Outbound](), "Quarantined": reflect.TypeFor[channel.Quarantined](), "Received": reflect.TypeFor[event.Received](),
 		"DeadLetter": reflect.TypeFor[channel.DeadLetter](), "Operation": reflect.TypeFor[channel.Operation](),

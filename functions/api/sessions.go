@@ -50,8 +50,24 @@ func (s *server) listMessages(c *call) (any, error) {
 	return paged(c, func(p channel.PageRequest) (any, error) { return s.Read.Messages(c.ctx(), c.who, c.id(), p) })
 }
 
+// historyView is an entry without what only the channel's own events need.
+type historyView struct {
+	channel.History
+	Scenario, Waiting, Began, Due struct{} `json:"-"`
+}
+
 func (s *server) listHistory(c *call) (any, error) {
-	return paged(c, func(p channel.PageRequest) (any, error) { return s.Read.History(c.ctx(), c.who, c.id(), p) })
+	return paged(c, func(p channel.PageRequest) (any, error) {
+		page, err := s.Read.History(c.ctx(), c.who, c.id(), p)
+		if err != nil {
+			return nil, err
+		}
+		out := channel.Page[historyView]{Next: page.Next}
+		for _, h := range page.Items {
+			out.Items = append(out.Items, historyView{History: h})
+		}
+		return out, nil
+	})
 }
 
 // paged reads the parameters of a list that has no others.

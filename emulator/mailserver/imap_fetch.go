@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"os"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
@@ -23,7 +22,7 @@ func (s *imapSession) Fetch(w *imapserver.FetchWriter, set imap.NumSet, o *imap.
 		return err
 	}
 	for _, m := range messages {
-		var body *os.File // stays nil when nothing asks for it
+		var body *stored // stays nil when nothing asks for it
 		if needsBody(o) {
 			if body, err = s.store.bodies.open(m.body); errors.Is(err, fs.ErrNotExist) {
 				continue
@@ -78,7 +77,7 @@ func marksSeen(o *imap.FetchOptions) bool {
 	return false
 }
 
-func (s *imapSession) write(w *imapserver.FetchResponseWriter, m seen, body *os.File, o *imap.FetchOptions) (err error) {
+func (s *imapSession) write(w *imapserver.FetchResponseWriter, m seen, body *stored, o *imap.FetchOptions) (err error) {
 	defer func() {
 		if closeErr := w.Close(); err == nil {
 			err = closeErr
@@ -110,7 +109,7 @@ func (s *imapSession) write(w *imapserver.FetchResponseWriter, m seen, body *os.
 }
 
 // writeSection streams the whole message; only parts of one, which the library cuts out, are in memory.
-func (s *imapSession) writeSection(w *imapserver.FetchResponseWriter, m seen, body *os.File, section *imap.FetchItemBodySection) error {
+func (s *imapSession) writeSection(w *imapserver.FetchResponseWriter, m seen, body *stored, section *imap.FetchItemBodySection) error {
 	if len(section.Part) > 0 || section.Specifier != imap.PartSpecifierNone {
 		b := imapserver.ExtractBodySection(rewound(body), section)
 		return copyLiteral(w.WriteBodySection(section, int64(len(b))), func(w io.Writer) error {
@@ -136,7 +135,7 @@ func (s *imapSession) writeSection(w *imapserver.FetchResponseWriter, m seen, bo
 	})
 }
 
-func writeBinary(w *imapserver.FetchResponseWriter, body *os.File, o *imap.FetchOptions) error {
+func writeBinary(w *imapserver.FetchResponseWriter, body *stored, o *imap.FetchOptions) error {
 	for _, section := range o.BinarySection {
 		b := imapserver.ExtractBinarySection(rewound(body), section)
 		err := copyLiteral(w.WriteBinarySection(section, int64(len(b))), func(w io.Writer) error {
@@ -162,4 +161,4 @@ func copyLiteral(lit io.WriteCloser, write func(io.Writer) error) error {
 	return err
 }
 
-func rewound(f *os.File) io.Reader { return io.NewSectionReader(f, 0, 1<<62) }
+func rewound(f io.ReaderAt) io.Reader { return io.NewSectionReader(f, 0, 1<<62) }

@@ -48,7 +48,7 @@ func (s *store) close() error {
 	if s.journal == nil {
 		return nil
 	}
-	err := s.journal.file.Close()
+	err := errors.Join(s.journal.file.Close(), s.bodies.close())
 	s.journal = nil
 	return err
 }

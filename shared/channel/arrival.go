@@ -284,6 +284,7 @@ func (a *arrival) write(tx Tx, k known, d thread.Decision, s Session, sc reply.S
 	}
 	h := entry(&s, kind, "received-"+k.id, ActorEndUser, a.now)
 	h.Message, h.Rule, h.To = k.id, string(d.Rule), string(s.State)
+	h.Began = s.Messages == 1 && d.Rule != thread.RuleExpired
 	h.Inputs = []string{"by:" + d.By, "account:" + a.Account, "class:" + string(a.mail.Class), "linked:" + d.Linked}
 	if answer && msg.NoAnswer == "" {
 		h.Scenario = string(sc)

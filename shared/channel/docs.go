@@ -10,11 +10,12 @@ import (
 )
 
 // Ref asks for one document: Path is filled in by the caller, Into by the
-// store, which sets Found.
+// store, which sets Found and Version.
 type Ref struct {
-	Path  string
-	Into  any
-	Found bool
+	Path    string
+	Into    any
+	Found   bool
+	Version time.Time // of the document as it was read
 }
 
 // Query finds documents of one collection. Every query has its index in
@@ -57,6 +58,8 @@ type Tx interface {
 	Set(path string, v any)
 	// Patch changes single fields of a document that exists; values may be Inc, or nil to remove a field.
 	Patch(path string, fields map[string]any)
+	// PatchAt is Patch of a document that nobody has changed since version; else the commit fails with ErrChanged.
+	PatchAt(path string, version time.Time, fields map[string]any)
 	Delete(path string)
 }
 
@@ -74,10 +77,12 @@ type Docs interface {
 }
 
 // ErrExists is returned for a Create of a document that is there already,
-// ErrMissing for a Patch of one that is not.
+// ErrMissing for a Patch of one that is not, ErrChanged for a PatchAt of one
+// that has another version.
 var (
 	ErrExists  = errors.New("document exists already")
 	ErrMissing = errors.New("document does not exist")
+	ErrChanged = errors.New("document has changed")
 )
 
 // Archive keeps raw mail and attachments under write-once names.

@@ -85,6 +85,12 @@ func (r *Record) Handle(ctx context.Context, e event.Session) error {
 			return err
 		}
 	}
+	if e.Began {
+		err := r.begin(ctx, cat, trigger, e)
+		if !errors.Is(err, ErrExists) { // exists: an earlier delivery, or an agent's reply was faster
+			return err
+		}
+	}
 	var stored bool
 	err = r.Docs.Update(ctx, func(ctx context.Context, tx Tx) error {
 		stored = false
@@ -105,14 +111,7 @@ func (r *Record) Handle(ctx context.Context, e event.Session) error {
 				return err
 			}
 		}
-		now := r.Now().UTC()
-		for _, kind := range kinds {
-			rec.Seq++
-			op := Operation{ID: digest(e.Session, e.ID, string(kind)), Record: e.Session, Seq: rec.Seq, Kind: kind, State: OpPending, Due: now, At: now}
-			tx.Create(operationPath(op.ID), op)
-		}
-		rec.UpdatedAt = now
-		tx.Set(recordPath(e.Session), rec)
+		r.add(tx, rec, e, kinds, tx.Set)
 		stored = true
 		return nil
 	})
@@ -124,6 +123,34 @@ func (r *Record) Handle(ctx context.Context, e event.Session) error {
 		return nil
 	}
 	return r.nudge(ctx, cat)
+}
+
+// begin stores the record of a session that has just begun, and its
+// operations, without a look at what is there: there is nothing.
+func (r *Record) begin(ctx context.Context, cat *Catalog, t crm.Trigger, e event.Session) error {
+	kinds := crm.Decide(t, cat.Record, crm.Record{})
+	if len(kinds) == 0 {
+		return nil
+	}
+	rec := CRMRecord{Session: e.Session, CRM: cat.CRM.Kind}
+	err := r.Docs.Write(ctx, func(tx Tx) { r.add(tx, &rec, e, kinds, tx.Create) })
+	fault.Step(ctx, "record.committed")
+	if err != nil {
+		return err
+	}
+	return r.nudge(ctx, cat)
+}
+
+// add writes the operations and, by put, the record with its new counter.
+func (r *Record) add(tx Tx, rec *CRMRecord, e event.Session, kinds []crm.Kind, put func(string, any)) {
+	now := r.Now().UTC()
+	for _, kind := range kinds {
+		rec.Seq++
+		op := Operation{ID: digest(e.Session, e.ID, string(kind)), Record: e.Session, Seq: rec.Seq, Kind: kind, State: OpPending, Due: now, At: now}
+		tx.Create(operationPath(op.ID), op)
+	}
+	rec.UpdatedAt = now
+	put(recordPath(e.Session), rec)
 }
 
 // inherit makes the record of a session; one that goes on a thread whose

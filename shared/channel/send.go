@@ -89,8 +89,9 @@ var errTaken = errors.New("another attempt has this mail")
 
 // Handle makes one attempt if the mail is still queued.
 func (s *Send) Handle(ctx context.Context, e event.Outbound) error {
-	o, err := get[Outbound](ctx, s.Docs, outboundPath(e.ID))
-	if err != nil || o == nil || o.State != Queued {
+	o := &Outbound{}
+	ref := &Ref{Path: outboundPath(e.ID), Into: o}
+	if err := s.Docs.Get(ctx, ref); err != nil || !ref.Found || o.State != Queued {
 		return err
 	}
 	cat, err := s.Config.Load(ctx)
@@ -104,7 +105,7 @@ func (s *Send) Handle(ctx context.Context, e event.Outbound) error {
 	if !ok {
 		return s.finish(ctx, o, Rejected, "account "+o.Account+" does not exist", nil)
 	}
-	receipt, err := s.attempt(ctx, a, o)
+	receipt, err := s.attempt(ctx, a, o, ref.Version)
 	fault.Step(ctx, "send.answered")
 	switch {
 	case err == nil:
@@ -119,7 +120,7 @@ func (s *Send) Handle(ctx context.Context, e event.Outbound) error {
 	return s.later(ctx, o, err)
 }
 
-func (s *Send) attempt(ctx context.Context, a Account, o *Outbound) (Receipt, error) {
+func (s *Send) attempt(ctx context.Context, a Account, o *Outbound, version time.Time) (Receipt, error) {
 	secret, err := s.Secrets.Get(ctx, a.Secret)
 	if err != nil {
 		return Receipt{}, fmt.Errorf("secret of account %s: %w", a.ID, err)
@@ -130,7 +131,7 @@ func (s *Send) attempt(ctx context.Context, a Account, o *Outbound) (Receipt, er
 	}
 	defer body.Close()
 	fault.Step(ctx, "send.connecting")
-	return s.Mail.Send(ctx, a, secret, o.From, o.To, o.Size, &claiming{Reader: body, claim: func() error { return s.claim(ctx, o) }})
+	return s.Mail.Send(ctx, a, secret, o.From, o.To, o.Size, &claiming{Reader: body, claim: func() error { return s.claim(ctx, o, version) }})
 }
 
 // claiming claims the mail at the moment the server wants its content.
@@ -150,21 +151,16 @@ func (c *claiming) Read(b []byte) (int, error) {
 	return c.Reader.Read(b)
 }
 
-// claim moves the mail from queued to sending. Whoever does not get it sends
-// nothing.
-func (s *Send) claim(ctx context.Context, o *Outbound) error {
-	err := s.Docs.Update(ctx, func(ctx context.Context, tx Tx) error {
-		have, err := get[Outbound](ctx, tx, outboundPath(o.ID))
-		if err != nil {
-			return err
-		}
-		if have == nil || have.State != Queued {
-			return errTaken
-		}
-		now := s.Now().UTC()
-		tx.Patch(outboundPath(o.ID), map[string]any{"state": Sending, "attempts": Inc(1), "due": now.Add(sendLease), "updated_at": now})
-		return nil
+// claim moves the mail from queued to sending, if nothing has changed since it
+// was read as queued. Whoever does not get it sends nothing.
+func (s *Send) claim(ctx context.Context, o *Outbound, version time.Time) error {
+	now := s.Now().UTC()
+	err := s.Docs.Write(ctx, func(tx Tx) {
+		tx.PatchAt(outboundPath(o.ID), version, map[string]any{"state": Sending, "attempts": Inc(1), "due": now.Add(sendLease), "updated_at": now})
 	})
+	if errors.Is(err, ErrChanged) {
+		err = errTaken
+	}
 	fault.Step(ctx, "send.claimed")
 	return err
 }

@@ -124,6 +124,7 @@ type History struct {
 	Inputs   []string     `json:"inputs,omitempty"`
 	Scenario string       `json:"scenario,omitempty"`
 	Waiting  bool         `json:"waiting,omitempty"` // the session waits for an agent
+	Began    bool         `json:"began,omitempty"`   // the session began with it, and goes on from no other
 	Due      time.Time    `json:"due,omitzero"`
 }
 
@@ -134,7 +135,7 @@ const (
 )
 
 func (h History) event() event.Session {
-	return event.Session{ID: h.ID, Session: h.Session, Queue: h.Queue, Kind: string(h.Kind), Message: h.Message, Agent: h.Agent, Scenario: h.Scenario, Waiting: h.Waiting, At: h.At}
+	return event.Session{ID: h.ID, Session: h.Session, Queue: h.Queue, Kind: string(h.Kind), Message: h.Message, Agent: h.Agent, Scenario: h.Scenario, Waiting: h.Waiting, Began: h.Began, At: h.At}
 }
 
 // MailState tells what is known of a mail.

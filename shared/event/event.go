@@ -59,6 +59,7 @@ type Session struct {
 	Agent    string    `json:"agent,omitempty"`
 	Scenario string    `json:"scenario,omitempty"` // reply.Scenario, when an auto-response is due
 	Waiting  bool      `json:"waiting,omitempty"`  // the session waits for an agent
+	Began    bool      `json:"began,omitempty"`    // the session began with this, and goes on from no other
 	At       time.Time `json:"at"`
 }
 

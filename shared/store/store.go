@@ -60,7 +60,8 @@ func (s *Store) Find(ctx context.Context, q channel.Query, each func(string, fun
 
 // Count implements channel.Reader.
 func (s *Store) Count(ctx context.Context, q channel.Query, limit int) (int, error) {
-	return count(ctx, s.query(q).Limit(limit).NewAggregationQuery())
+	fq := s.query(q).Limit(limit)
+	return count(ctx, fq.NewAggregationQuery())
 }
 
 // maxAttempts of a transaction under contention before its event comes back.
@@ -86,6 +87,9 @@ func (s *Store) Write(ctx context.Context, f func(channel.Tx)) error {
 		return b.err
 	}
 	_, err := b.b.Commit(ctx)
+	if status.Code(err) == codes.FailedPrecondition { // there is no query here whose index could be missing
+		return fmt.Errorf("%w: %w", channel.ErrChanged, err)
+	}
 	return translate(err)
 }
 
@@ -105,6 +109,7 @@ func fill(refs []*channel.Ref, docs []*firestore.DocumentSnapshot, err error) er
 		if refs[i].Found = d.Exists(); !refs[i].Found {
 			continue
 		}
+		refs[i].Version = d.UpdateTime
 		if err := decode(d.Data(), refs[i].Into); err != nil {
 			return fmt.Errorf("decode %s: %w", refs[i].Path, err)
 		}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"cloud.google.com/go/firestore"
 
@@ -28,13 +29,17 @@ func (t *tx) Find(_ context.Context, q channel.Query, each func(string, func(any
 }
 
 func (t *tx) Count(ctx context.Context, q channel.Query, limit int) (int, error) {
-	return count(ctx, t.query(q).Limit(limit).NewAggregationQuery().Transaction(t.t))
+	fq := t.query(q).Limit(limit)
+	return count(ctx, fq.NewAggregationQuery().Transaction(t.t))
 }
 
 func (t *tx) Create(path string, v any)           { t.keep(t.t.Create(t.c.Doc(path), encode(v))) }
 func (t *tx) Set(path string, v any)              { t.keep(t.t.Set(t.c.Doc(path), encode(v))) }
 func (t *tx) Patch(path string, f map[string]any) { t.keep(t.t.Update(t.c.Doc(path), changes(f))) }
-func (t *tx) Delete(path string)                  { t.keep(t.t.Delete(t.c.Doc(path))) }
+func (t *tx) PatchAt(path string, version time.Time, f map[string]any) {
+	t.keep(t.t.Update(t.c.Doc(path), changes(f), firestore.LastUpdateTime(version)))
+}
+func (t *tx) Delete(path string) { t.keep(t.t.Delete(t.c.Doc(path))) }
 
 func (t *tx) keep(err error) {
 	if t.err == nil {
@@ -63,6 +68,11 @@ func (b *batch) Set(path string, v any) {
 func (b *batch) Patch(path string, f map[string]any) {
 	b.n++
 	b.b.Update(b.c.Doc(path), changes(f))
+}
+
+func (b *batch) PatchAt(path string, version time.Time, f map[string]any) {
+	b.n++
+	b.b.Update(b.c.Doc(path), changes(f), firestore.LastUpdateTime(version))
 }
 
 func (b *batch) Delete(path string) {

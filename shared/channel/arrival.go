@@ -240,15 +240,14 @@ func (a *arrival) open(tx Tx, k known, d thread.Decision) ([]History, error) {
 func (a *arrival) join(ctx context.Context, tx Tx, k known, d thread.Decision) ([]History, error) {
 	s := *k.sessions[d.Join]
 	before := s
-	merged, err := a.merge(ctx, tx, k, &s, d.Merge)
-	if err != nil {
-		return nil, err
-	}
 	var scenario reply.Scenario
 	var due bool
 	if a.mail.Class == email.ClassNormal || a.mail.Class == email.ClassList {
 		scenario, due = reply.Decide(before.facts(), a.now)
 		err := s.apply(session.Inbound, a.cat.Session, a.now)
+		if errors.Is(err, session.ErrNewSession) && len(d.Merge) > 0 { // its replies began the new session already
+			return a.join(ctx, tx, k, thread.Decision{Rule: thread.RuleAnnounced, Join: d.Merge[0], Merge: d.Merge[1:], By: a.mail.MessageID})
+		}
 		if errors.Is(err, session.ErrNewSession) {
 			return a.open(tx, k, thread.Decision{Rule: thread.RuleExpired, Linked: d.Join, By: d.By})
 		}
@@ -258,6 +257,10 @@ func (a *arrival) join(ctx context.Context, tx Tx, k known, d thread.Decision) (
 		if s.State == session.Active || s.State == session.Reopened {
 			s.wait(a.now)
 		}
+	}
+	merged, err := a.merge(ctx, tx, k, &s, d.Merge)
+	if err != nil {
+		return nil, err
 	}
 	load(tx, before, s)
 	return append(merged, a.write(tx, k, d, s, scenario, due)), nil

@@ -6,8 +6,8 @@ import (
 	"emailchannel.dev/emailchannel/shared/session"
 )
 
-// maxMerged bounds how many messages a merge moves; a longer session stays
-// and is linked by its history alone.
+// maxMerged bounds how many messages a merge moves, which is what one
+// transaction can hold; a longer session stays as it is.
 const maxMerged = 100
 
 // merge folds the sessions that the mail shows to be parts of the same
@@ -17,12 +17,12 @@ func (a *arrival) merge(ctx context.Context, tx Tx, k known, s *Session, ids []s
 	var out []History
 	for _, id := range ids {
 		from := *k.sessions[id]
-		if from.Messages > maxMerged {
-			continue
-		}
 		msgs, err := find[Message](ctx, tx, Query{Collection: "sessions/" + id + "/messages", Limit: maxMerged + 1})
 		if err != nil {
 			return nil, err
+		}
+		if len(msgs) > maxMerged { // more than its count may say: automatic answers are not in it
+			continue
 		}
 		before := from
 		if err := from.apply(session.Merge, a.cat.Session, a.now); err != nil {
@@ -30,14 +30,19 @@ func (a *arrival) merge(ctx context.Context, tx Tx, k known, s *Session, ids []s
 		}
 		load(tx, before, from)
 		from.MergedInto, from.Waiting = s.ID, false
+		s.Messages, from.Messages = s.Messages+from.Messages, 0
 		tx.Set(sessionPath(id), from)
 		for _, m := range msgs {
 			m.Session = s.ID
 			tx.Set(messagePath(s.ID, m.ID), m)
 			tx.Delete(messagePath(id, m.ID))
-			tx.Patch(mailPath(m.ID), map[string]any{"session": s.ID})
+			if m.Direction != Note { // a note is no mail
+				tx.Patch(mailPath(m.ID), map[string]any{"session": s.ID})
+			}
+			if m.Outbound != "" { // what becomes of it is told in this session
+				tx.Patch(outboundPath(m.Outbound), map[string]any{"session": s.ID})
+			}
 		}
-		s.Messages += len(msgs)
 		s.Participants = union(s.Participants, from.Participants, maxParticipants)
 		h := entry(&from, session.KindMerged, "merged-"+k.id, ActorChannel, a.now)
 		h.To = s.ID

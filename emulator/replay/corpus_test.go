@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"emailchannel.dev/emailchannel/emulator/clock"
 	"emailchannel.dev/emailchannel/emulator/suite"
 	"emailchannel.dev/emailchannel/shared/channel"
 	"emailchannel.dev/emailchannel/shared/email"
@@ -35,6 +36,15 @@ func needCorpus(t *testing.T) {
 func start(t *testing.T, data string) *suite.Suite {
 	t.Helper()
 	return startWith(t, suite.Options{Data: data})
+}
+
+// quick is a suite without a CRM, whose batching would make every step last a second.
+func quick(t *testing.T) *suite.Suite {
+	t.Helper()
+	local := "127.0.0.1:1" // the suite puts its own addresses in place of these
+	seed := (&suite.Suite{Clock: clock.New(), Addrs: suite.Addrs{SMTP: local, IMAP: local}}).Demo()
+	seed.Settings.CRM.Kind = "none"
+	return startWith(t, suite.Options{Data: t.TempDir(), Config: &seed})
 }
 
 func startWith(t *testing.T, opt suite.Options) *suite.Suite {

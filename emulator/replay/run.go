@@ -3,6 +3,7 @@ package replay
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"net"
 	"net/smtp"
@@ -75,13 +76,14 @@ type feeder struct {
 	accounts map[string]string // ID by address
 	next     map[string]*event.Source
 	conn     *smtp.Client
+	folder   string // of mail that goes straight into the archive; its own, as places are never used twice
 }
 
 // fallback takes the mail that is addressed to none of the accounts.
 const fallback = "support@example.com"
 
 func newFeeder(s *suite.Suite) *feeder {
-	return &feeder{s: s, accounts: s.Inboxes(), next: map[string]*event.Source{}}
+	return &feeder{s: s, accounts: s.Inboxes(), next: map[string]*event.Source{}, folder: "replay-" + rand.Text()}
 }
 
 // address is the first of the channel's own that the mail is addressed to.
@@ -186,6 +188,6 @@ func bySMTP(_ context.Context, s *suite.Suite, f *feeder, m Mail, p *email.Mail)
 
 func byIngest(ctx context.Context, s *suite.Suite, f *feeder, m Mail, p *email.Mail) (event.Source, error) {
 	src := f.source(f.address(p))
-	src.Folder = "replay"
+	src.Folder = f.folder
 	return src, s.Inject(ctx, event.Received{Source: src, Object: "raw/" + src.Key() + ".eml", ReceivedAt: s.Clock.Now(), Size: int64(len(m.Raw))}, m.Raw)
 }

@@ -26,7 +26,7 @@ func Handler(ctx context.Context, env config.Env) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	use := channel.Respond{Docs: c.Docs, Archive: c.Archive, Bus: c.Bus, Config: c.Config, Now: env.Now}
+	use := &channel.Respond{Docs: c.Docs, Archive: c.Archive, Bus: c.Bus, Config: c.Config, Now: env.Now}
 	return trigger.Push("autoreply", func(ctx context.Context, d trigger.Delivery) error {
 		e, err := trigger.JSON[event.Session](d)
 		if err != nil {

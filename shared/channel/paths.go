@@ -28,7 +28,7 @@ func cursorPath(account, dir string) string { return accountPath(account) + "/fo
 func partObject(raw, index string) string {
 	return "parts/" + strings.TrimPrefix(raw, "raw/") + "/" + index
 }
-func outboundObject(id string) string { return "out/" + id + ".eml" }
+func outboundObject(id, words string) string { return "out/" + id + "-" + words + ".eml" }
 
 // QuarantinePath is where the entry of a mail stands that could not be processed.
 func QuarantinePath(src event.Source) string { return quarantinePath(src.Key()) }

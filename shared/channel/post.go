@@ -23,24 +23,20 @@ type letter struct {
 func write(ctx context.Context, archive Archive, id string, a Account, s Session, d email.Draft) (letter, error) {
 	_, domain, _ := strings.Cut(a.Address, "@")
 	d.MessageID = email.NewMessageID(id, domain)
-	object := outboundObject(id)
-	r, w := io.Pipe()
-	size := &counter{}
-	go func() { w.CloseWithError(email.Compose(io.MultiWriter(w, size), d)) }()
-	err := archive.Put(ctx, object, "message/rfc822", r)
-	r.CloseWithError(err)
+	object := outboundObject(id, digest(d.Subject, d.Text, d.HTML, fmt.Sprint(d.To, d.Cc)))
+	size, err := compose(ctx, archive, object, d)
 	if err != nil {
 		return letter{}, fmt.Errorf("compose %s: %w", object, err)
 	}
 	msg := Message{
 		ID: email.Fingerprint(d.MessageID), Session: s.ID, Direction: Out, From: d.From, To: d.To, Cc: d.Cc,
 		Subject: d.Subject, MessageID: d.MessageID, InReplyTo: d.InReplyTo, References: d.References,
-		At: d.Date.UTC(), Text: d.Text, HTML: d.HTML, Raw: object, Outbound: id, Size: size.n,
+		At: d.Date.UTC(), Text: d.Text, HTML: d.HTML, Raw: object, Outbound: id, Size: size,
 	}
 	if msg.Text == "" {
 		msg.Text = email.TextFromHTML(d.HTML)
 	}
-	o := Outbound{ID: id, State: Queued, Session: s.ID, Message: msg.ID, Account: a.ID, From: a.Address, Object: object, Size: size.n, Due: msg.At.Add(overdue), CreatedAt: msg.At, UpdatedAt: msg.At}
+	o := Outbound{ID: id, State: Queued, Session: s.ID, Message: msg.ID, Account: a.ID, From: a.Address, Object: object, Size: size, Due: msg.At.Add(overdue), CreatedAt: msg.At, UpdatedAt: msg.At}
 	for _, list := range [][]email.Address{d.To, d.Cc} {
 		for _, to := range list {
 			o.To = append(o.To, to.Addr)
@@ -70,10 +66,38 @@ func references(m Message) []string {
 	return refs
 }
 
-type counter struct{ n int64 }
+// compose streams a draft into the archive and returns its size in bytes.
+func compose(ctx context.Context, archive Archive, object string, d email.Draft) (int64, error) {
+	r, w := io.Pipe()
+	out := &measured{w: w}
+	done := make(chan error, 1)
+	go func() {
+		err := email.Compose(out, d)
+		w.CloseWithError(err)
+		done <- err
+	}()
+	err := archive.Put(ctx, object, "message/rfc822", r)
+	r.Close() // an object that was there already is not read to its end
+	if composing := <-done; composing != nil {
+		err = composing
+	}
+	return out.n, err
+}
 
-func (c *counter) Write(b []byte) (int, error) {
-	c.n += int64(len(b))
+// measured counts what is written, also when nobody reads it any more.
+type measured struct {
+	w      *io.PipeWriter
+	n      int64
+	closed bool
+}
+
+func (m *measured) Write(b []byte) (int, error) {
+	m.n += int64(len(b))
+	if !m.closed {
+		if _, err := m.w.Write(b); err != nil {
+			m.closed = true
+		}
+	}
 	return len(b), nil
 }
 

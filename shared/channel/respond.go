@@ -108,7 +108,7 @@ func (r *Respond) write(ctx context.Context, cat *Catalog, q Queue, from Account
 		Headers: map[string]string{"Auto-Submitted": "auto-replied", "X-Auto-Response-Suppress": "All", "Precedence": "auto_reply"},
 	}
 	l, err := write(ctx, r.Archive, ResponseID(e.ID), from, *s, d)
-	l.Auto, l.Message.Auto = true, true
+	l.Auto, l.Message.Auto, l.Message.At = true, true, r.Now().UTC() // to the fraction: the mail that it answers may be of the same second
 	return l, err
 }
 

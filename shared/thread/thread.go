@@ -92,7 +92,7 @@ func Decide(m Mail, candidates []Candidate) Decision {
 	d := Decision{Rule: RuleNew}
 	for _, c := range candidates {
 		if !Takes(m, c.Session) {
-			if d.Linked == "" {
+			if d.Join == "" && d.Linked == "" {
 				d.Linked, d.By = c.Session.ID, c.By
 			}
 			continue

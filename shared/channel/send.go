@@ -84,16 +84,31 @@ const (
 	sendMost  = 2 * time.Hour      // and at most this
 )
 
-// errTaken means that the mail is not queued any more.
-var errTaken = errors.New("another attempt has this mail")
+// try is one attempt to deliver a mail that was read as queued. Until it has
+// claimed the mail, another attempt may be at it, and whatever this one learns
+// counts only if the mail is still as it was read.
+type try struct {
+	*Outbound
+	version time.Time
+	claimed bool
+}
+
+func (t *try) patch(tx Tx, fields map[string]any) {
+	if t.claimed {
+		tx.Patch(outboundPath(t.ID), fields)
+		return
+	}
+	tx.PatchAt(outboundPath(t.ID), t.version, fields)
+}
 
 // Handle makes one attempt if the mail is still queued.
 func (s *Send) Handle(ctx context.Context, e event.Outbound) error {
-	o := &Outbound{}
-	ref := &Ref{Path: outboundPath(e.ID), Into: o}
+	o := &try{Outbound: &Outbound{}}
+	ref := &Ref{Path: outboundPath(e.ID), Into: o.Outbound}
 	if err := s.Docs.Get(ctx, ref); err != nil || !ref.Found || o.State != Queued {
 		return err
 	}
+	o.version = ref.Version
 	cat, err := s.Config.Load(ctx)
 	if err != nil {
 		return err
@@ -105,13 +120,13 @@ func (s *Send) Handle(ctx context.Context, e event.Outbound) error {
 	if !ok {
 		return s.finish(ctx, o, Rejected, "account "+o.Account+" does not exist", nil)
 	}
-	receipt, err := s.attempt(ctx, a, o, ref.Version)
+	receipt, err := s.attempt(ctx, a, o)
 	fault.Step(ctx, "send.answered")
 	switch {
 	case err == nil:
 		return s.finish(ctx, o, Accepted, receipt.Answer, receipt.Refused)
-	case errors.Is(err, errTaken):
-		return nil
+	case errors.Is(err, ErrChanged): // another attempt has it, or Sweep noted that it asked for this one: look again
+		return err
 	case errors.Is(err, ErrUncertain):
 		return s.finish(ctx, o, Uncertain, err.Error(), nil)
 	case errors.Is(err, ErrRejected), s.Now().Sub(o.CreatedAt) > sendFor:
@@ -120,7 +135,7 @@ func (s *Send) Handle(ctx context.Context, e event.Outbound) error {
 	return s.later(ctx, o, err)
 }
 
-func (s *Send) attempt(ctx context.Context, a Account, o *Outbound, version time.Time) (Receipt, error) {
+func (s *Send) attempt(ctx context.Context, a Account, o *try) (Receipt, error) {
 	secret, err := s.Secrets.Get(ctx, a.Secret)
 	if err != nil {
 		return Receipt{}, fmt.Errorf("secret of account %s: %w", a.ID, err)
@@ -131,7 +146,7 @@ func (s *Send) attempt(ctx context.Context, a Account, o *Outbound, version time
 	}
 	defer body.Close()
 	fault.Step(ctx, "send.connecting")
-	return s.Mail.Send(ctx, a, secret, o.From, o.To, o.Size, &claiming{Reader: body, claim: func() error { return s.claim(ctx, o, version) }})
+	return s.Mail.Send(ctx, a, secret, o.From, o.To, o.Size, &claiming{Reader: body, claim: func() error { return s.claim(ctx, o) }})
 }
 
 // claiming claims the mail at the moment the server wants its content.
@@ -153,30 +168,28 @@ func (c *claiming) Read(b []byte) (int, error) {
 
 // claim moves the mail from queued to sending, if nothing has changed since it
 // was read as queued. Whoever does not get it sends nothing.
-func (s *Send) claim(ctx context.Context, o *Outbound, version time.Time) error {
+func (s *Send) claim(ctx context.Context, o *try) error {
 	now := s.Now().UTC()
 	err := s.Docs.Write(ctx, func(tx Tx) {
-		tx.PatchAt(outboundPath(o.ID), version, map[string]any{"state": Sending, "attempts": Inc(1), "due": now.Add(sendLease), "updated_at": now})
+		o.patch(tx, map[string]any{"state": Sending, "attempts": Inc(1), "due": now.Add(sendLease), "updated_at": now})
 	})
-	if errors.Is(err, ErrChanged) {
-		err = errTaken
-	}
+	o.claimed = err == nil
 	fault.Step(ctx, "send.claimed")
 	return err
 }
 
 // later puts the mail back with a back-off.
-func (s *Send) later(ctx context.Context, o *Outbound, cause error) error {
+func (s *Send) later(ctx context.Context, o *try, cause error) error {
 	wait := min(sendFirst<<min(o.Attempts, 10), sendMost)
 	now := s.Now().UTC()
 	return s.Docs.Write(ctx, func(tx Tx) {
-		tx.Patch(outboundPath(o.ID), map[string]any{"state": Queued, "attempts": o.Attempts + 1, "due": now.Add(wait), "updated_at": now, "answer": cause.Error()})
+		o.patch(tx, map[string]any{"state": Queued, "attempts": o.Attempts + 1, "due": now.Add(wait), "updated_at": now, "answer": cause.Error()})
 	})
 }
 
 // finish stores the outcome; a failed mail of an agent is told to him by the
 // session's history.
-func (s *Send) finish(ctx context.Context, o *Outbound, state OutState, answer string, refused map[string]string) error {
+func (s *Send) finish(ctx context.Context, o *try, state OutState, answer string, refused map[string]string) error {
 	now := s.Now().UTC()
 	fields := map[string]any{"state": state, "due": nil, "updated_at": now, "answer": answer}
 	if len(refused) > 0 {
@@ -187,7 +200,7 @@ func (s *Send) finish(ctx context.Context, o *Outbound, state OutState, answer s
 		h = History{ID: "send-" + o.ID, Session: o.Session, Kind: session.KindSendFailed, At: now, Actor: ActorChannel, Agent: o.Agent, Message: o.Message, To: string(state), Note: answer}
 	}
 	return s.Docs.Write(ctx, func(tx Tx) {
-		tx.Patch(outboundPath(o.ID), fields)
+		o.patch(tx, fields)
 		if h.ID != "" {
 			tx.Set(historyPath(h.Session, h.ID), h)
 		}

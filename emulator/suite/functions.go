@@ -145,12 +145,13 @@ type process struct {
 	s       *Suite
 	mu      sync.Mutex
 	proxy   *httputil.ReverseProxy
+	up      chan struct{} // closed while proxy leads somewhere
 	cmd     *exec.Cmd
 	stopped bool
 }
 
 func (s *Suite) startProcess(ctx context.Context) error {
-	p := &process{s: s}
+	p := &process{s: s, up: make(chan struct{})}
 	if err := p.start(); err != nil {
 		return err
 	}
@@ -188,6 +189,7 @@ func (p *process) start() error {
 	proxy.ErrorHandler = func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) }
 	p.mu.Lock()
 	p.proxy, p.cmd = proxy, cmd
+	close(p.up)
 	p.mu.Unlock()
 	go p.watch(cmd)
 	return nil
@@ -198,7 +200,7 @@ func (p *process) watch(cmd *exec.Cmd) {
 	err := cmd.Wait()
 	p.mu.Lock()
 	stopped := p.stopped
-	p.proxy = nil
+	p.proxy, p.up = nil, make(chan struct{})
 	p.mu.Unlock()
 	if stopped {
 		return
@@ -218,10 +220,27 @@ func (p *process) stop() {
 	_ = cmd.Process.Kill()
 }
 
-func (p *process) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// startFor is how long a request waits for the process to start, as requests
+// of the cloud wait for an instance.
+const startFor = 10 * time.Second
+
+// running returns the way to the process once it is up, nil if that takes too long.
+func (p *process) running(ctx context.Context) *httputil.ReverseProxy {
 	p.mu.Lock()
-	proxy := p.proxy
+	up := p.up
 	p.mu.Unlock()
+	select {
+	case <-up:
+	case <-ctx.Done():
+	case <-time.After(startFor):
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.proxy
+}
+
+func (p *process) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	proxy := p.running(r.Context())
 	if proxy == nil {
 		http.Error(w, "the functions process is starting", http.StatusServiceUnavailable)
 		return

@@ -43,6 +43,7 @@ type Options struct {
 	Isolate  bool          // functions in a process of their own, as in the cloud, restarted when it ends
 	Specs    string        // directory with the CRMs' OpenAPI files; empty: no check
 	Indexes  []byte        // firestore.indexes.json; nil: composite indexes are not enforced
+	Idle     time.Duration // after which the locks of a transaction are free whose process died; 0: the cloud's 60 s
 	Log      *slog.Logger  // nil: slog.Default
 }
 
@@ -170,7 +171,7 @@ func (s *Suite) listen() error {
 func (s *Suite) open() error {
 	var err error
 	sub := func(name string) string { return filepath.Join(s.dir, name) }
-	if s.firestore, err = firestore.Open(firestore.Options{Dir: sub("firestore"), Indexes: s.opt.Indexes, Now: s.Clock.Now}); err != nil {
+	if s.firestore, err = firestore.Open(firestore.Options{Dir: sub("firestore"), Indexes: s.opt.Indexes, Now: s.Clock.Now, Idle: s.opt.Idle}); err != nil {
 		return fmt.Errorf("firestore: %w", err)
 	}
 	s.stops = append(s.stops, func() { s.firestore.Close() })

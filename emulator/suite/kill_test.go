@@ -1,0 +1,207 @@
+package suite_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"emailchannel.dev/emailchannel/emulator/faults"
+	"emailchannel.dev/emailchannel/shared/channel"
+	"emailchannel.dev/emailchannel/shared/session"
+)
+
+const killsPerStep = 3
+
+// TestKillAtEveryStep ends the functions process at each named step, three
+// times within 200 mails, with whatever else was running at that moment.
+func TestKillAtEveryStep(t *testing.T) {
+	mails := 200
+	if testing.Short() {
+		mails = 40
+	}
+	steps := sourceSteps(t)
+	t.Run("seen", func(t *testing.T) { everyStepSeen(t, steps) })
+	var mu sync.Mutex
+	rows := map[string]string{}
+	t.Run("killed", func(t *testing.T) {
+		for i, step := range steps {
+			t.Run(step, func(t *testing.T) {
+				t.Parallel()
+				begin := time.Now()
+				w := start(t, true)
+				r := w.workload(step, generate(t, mails, uint64(i+1)))
+				mu.Lock()
+				defer mu.Unlock()
+				rows[step] = fmt.Sprintf("%-18s %5d %9d %6d %8d %10d %8.1f", step, r.kills, r.restarts, mails, r.sessions, r.uncertain, time.Since(begin).Seconds())
+			})
+		}
+	})
+	t.Logf("%-18s %5s %9s %6s %8s %10s %8s", "step", "kills", "restarts", "mails", "sessions", "uncertain", "seconds")
+	for _, step := range steps {
+		t.Log(rows[step])
+	}
+}
+
+var (
+	stepCall     = regexp.MustCompile(`fault\.Step\(ctx, ([^)]*)\)`)
+	stepName     = regexp.MustCompile(`^"([^"]+)"$`)
+	announceCall = regexp.MustCompile(`[^c] announce\(ctx, [^"]*, "([^"]+)", `)
+)
+
+// sourceSteps are the steps that the source names.
+func sourceSteps(t *testing.T) []string {
+	t.Helper()
+	var out []string
+	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || !strings.Contains(path, "/shared/") && !strings.Contains(path, "/functions/") {
+			return err
+		}
+		src, err := os.ReadFile(path)
+		for _, m := range stepCall.FindAllSubmatch(src, -1) {
+			switch arg := string(m[1]); {
+			case stepName.MatchString(arg):
+				out = append(out, stepName.FindStringSubmatch(arg)[1])
+			case arg != `use+".committed"` && arg != `use+".published"`:
+				t.Errorf("%s: a step that this test cannot read: %s", path, arg)
+			}
+		}
+		for _, m := range announceCall.FindAllSubmatch(src, -1) {
+			out = append(out, string(m[1])+".committed", string(m[1])+".published")
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// everyStepSeen holds that the workload comes by every step there is.
+func everyStepSeen(t *testing.T, steps []string) {
+	w := start(t, false)
+	w.workload("sweep.", generate(t, 40, 1000))
+	resp, err := http.Get("http://" + w.Addrs.HTTP + "/_emulator/steps")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var seen []string
+	if err := json.NewDecoder(resp.Body).Decode(&seen); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(seen, steps) {
+		t.Errorf("the workload came by\n%s\nand the source has\n%s", names(seen), names(steps))
+	}
+}
+
+// result is a row of the table.
+type result struct {
+	kills, uncertain, sessions int
+	restarts                   int64
+}
+
+// workload has mail come in, agents work and time pass while the process is
+// ended at the step, and verifies what came of it.
+func (w *world) workload(step string, mails []letter) result {
+	w.t.Helper()
+	kill := !strings.HasSuffix(step, ".")
+	if kill {
+		if err := w.Faults.Add(faults.Rule{Kill: step, Times: killsPerStep}); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	w.deliver(mails...)
+	w.settle()
+	w.desk(12)
+	w.admin()
+	w.settle()
+	if strings.HasPrefix(step, "sweep.") {
+		w.Clock.Advance(31 * 24 * time.Hour) // active sessions pause
+		w.settle()
+	}
+	r := result{kills: killsPerStep, restarts: w.Stats().Restarts}
+	for _, rule := range w.Faults.Rules() {
+		r.kills -= rule.Times
+	}
+	if kill && r.kills < killsPerStep {
+		w.t.Errorf("%d of %d kills struck", r.kills, killsPerStep)
+	}
+	s, uncertain := w.verify(mails)
+	r.uncertain, r.sessions = uncertain, len(s.sessions)
+	w.replied(s)
+	if uncertain > 0 && !kill {
+		w.t.Errorf("%d mails are uncertain without a crash", uncertain)
+	}
+	return r
+}
+
+// desk has agents answer n sessions.
+func (w *world) desk(n int) {
+	w.t.Helper()
+	for _, id := range w.some(n) {
+		w.call("POST", "/v1/sessions/"+id+"/reply", "reply-"+id, map[string]any{"text": "We are on it."})
+	}
+}
+
+// replied holds that each answer was written once, whatever its request went through.
+func (w *world) replied(s state) {
+	w.t.Helper()
+	per := map[string]int{}
+	for _, o := range s.outbound {
+		if !o.Auto {
+			per[o.Session]++
+		}
+	}
+	for id, n := range per {
+		if n != 1 {
+			w.t.Errorf("session %s was answered %d times", id, n)
+		}
+	}
+	if len(per) != 12 {
+		w.t.Errorf("%d sessions were answered, not 12", len(per))
+	}
+}
+
+// admin saves an account, and removes a queue with sessions in it.
+func (w *world) admin() {
+	w.t.Helper()
+	server := func(addr string) channel.Server {
+		var s channel.Server
+		s.Host, s.Security = "127.0.0.1", "none"
+		fmt.Sscanf(addr, "127.0.0.1:%d", &s.Port)
+		return s
+	}
+	const user = "robot@example.com"
+	w.call("PUT", "/v1/accounts/no-answer", "", map[string]any{"user": user, "address": user, "outbound_only": true, "outgoing": server(w.Addrs.SMTP), "password": "demo"})
+	w.call("PUT", "/v1/queues/short-lived", "", map[string]any{"name": "Short-lived", "language": "en", "on": true, "order": 9, "accounts": []string{}, "hours": map[string]any{"zone": "UTC"}})
+	for _, id := range w.some(6) {
+		w.call("POST", "/v1/sessions/"+id+"/transfer", "", map[string]any{"queue": "short-lived"})
+	}
+	w.call("DELETE", "/v1/queues/short-lived?move_to=support", "", nil)
+}
+
+// some are the first n sessions that are unopened or active, by ID.
+func (w *world) some(n int) []string {
+	w.t.Helper()
+	var out []string
+	all(w, channel.Query{Collection: "sessions"}, func(id string, s channel.Session) {
+		if session.Counted(s.State) {
+			out = append(out, id)
+		}
+	})
+	slices.Sort(out)
+	if len(out) < n {
+		w.t.Fatalf("there are only %d sessions", len(out))
+	}
+	return out[:n]
+}

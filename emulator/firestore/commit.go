@@ -11,11 +11,11 @@ import (
 )
 
 // BeginTransaction implements google.firestore.v1.Firestore.
-func (s *Server) BeginTransaction(_ context.Context, r *pb.BeginTransactionRequest) (*pb.BeginTransactionResponse, error) {
+func (s *Server) BeginTransaction(ctx context.Context, r *pb.BeginTransactionRequest) (*pb.BeginTransactionResponse, error) {
 	if _, _, err := splitName(r.Database + documentsPart); err != nil {
 		return nil, err
 	}
-	tx, err := s.transactions.begin(r.Database, r.Options, s.store.clock.read)
+	tx, err := s.transactions.begin(connection(ctx), r.Database, r.Options, s.store.clock.read)
 	if err != nil {
 		return nil, err
 	}

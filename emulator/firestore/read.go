@@ -37,7 +37,7 @@ func (s *Server) open(c consistency) (reading, func(), error) {
 	r := reading{at: latest}
 	id := c.existing
 	if c.begin != nil {
-		tx, err := s.transactions.begin(c.database, c.begin, s.store.clock.read)
+		tx, err := s.transactions.begin("", c.database, c.begin, s.store.clock.read)
 		if err != nil {
 			return r, nothing, err
 		}

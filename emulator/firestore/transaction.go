@@ -23,6 +23,7 @@ const (
 type transaction struct {
 	owner    owner
 	id       string
+	conn     string // the connection on which it began
 	database string
 	readOnly bool
 	snapshot int64 // read time of a read-only transaction
@@ -50,8 +51,8 @@ func newTransactions(locks *lockTable, idle time.Duration) *transactions {
 
 // begin opens a transaction. An ID is salt, number and age: a retry inherits the age of its first attempt from
 // the ID it names, so it wins deadlocks against younger ones sooner or later.
-func (r *transactions) begin(database string, o *pb.TransactionOptions, now func() int64) (*transaction, error) {
-	tx := &transaction{database: database, started: time.Now()}
+func (r *transactions) begin(conn, database string, o *pb.TransactionOptions, now func() int64) (*transaction, error) {
+	tx := &transaction{conn: conn, database: database, started: time.Now()}
 	if ro := o.GetReadOnly(); ro != nil {
 		tx.readOnly, tx.snapshot = true, now()
 		if t := ro.GetReadTime(); t != nil {

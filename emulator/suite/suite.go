@@ -230,7 +230,7 @@ func (s *Suite) deliveryFault(sub string) pubsub.Fault {
 
 // serve starts the servers of all parts but the functions.
 func (s *Suite) serve() error {
-	s.grpc("firestore", s.firestore.Register)
+	s.grpc("firestore", s.firestore.Register, grpc.StatsHandler(s.firestore.Connections()))
 	s.grpc("pubsub", s.broker.Register)
 	s.grpc("scheduler", func(r grpc.ServiceRegistrar) { s.scheduler.Register(r); s.secrets.Register(r) })
 	s.http("storage", s.faulty("storage", s.storage.Handler()))
@@ -243,8 +243,8 @@ func (s *Suite) serve() error {
 
 func (s *Suite) run(f func() error) { s.servers.Go(func() { _ = f() }) }
 
-func (s *Suite) grpc(part string, register func(grpc.ServiceRegistrar)) {
-	srv := grpc.NewServer(grpc.MaxRecvMsgSize(20<<20), grpc.UnaryInterceptor(s.unaryFault(part)), grpc.StreamInterceptor(s.streamFault(part)))
+func (s *Suite) grpc(part string, register func(grpc.ServiceRegistrar), opts ...grpc.ServerOption) {
+	srv := grpc.NewServer(append(opts, grpc.MaxRecvMsgSize(20<<20), grpc.UnaryInterceptor(s.unaryFault(part)), grpc.StreamInterceptor(s.streamFault(part)))...)
 	register(srv)
 	s.stops = append(s.stops, srv.Stop)
 	s.run(func() error { return srv.Serve(s.listeners[part]) })

@@ -379,7 +379,7 @@ func (s state) ticketed(t testing.TB) {
 // why not. It returns how many are uncertain.
 func (s state) answered(t testing.TB) (uncertain int) {
 	t.Helper()
-	known, autos := map[string]bool{}, map[string]int{}
+	known, autos := map[string]bool{}, map[string]bool{}
 	for _, o := range s.outbound {
 		known[o.Message] = true
 		n := s.delivered[o.Message]
@@ -391,7 +391,7 @@ func (s state) answered(t testing.TB) (uncertain int) {
 			t.Errorf("mail %s is %s (%s) and arrived %d times", o.ID, o.State, o.Answer, n)
 		}
 		if o.Auto {
-			autos[o.Session]++
+			autos[o.ID] = true
 		}
 	}
 	for id, n := range s.delivered {
@@ -400,10 +400,14 @@ func (s state) answered(t testing.TB) (uncertain int) {
 		}
 	}
 	for id, v := range s.sessions {
-		first := s.message[v.FirstMessage]
-		if want := first.NoAnswer == ""; autos[id] > 1 || (autos[id] == 1) != want {
-			t.Errorf("session %s has %d auto-responses, but its first mail says %q", id, autos[id], first.NoAnswer)
+		answer, why := channel.ResponseID("received-"+v.FirstMessage), s.message[v.FirstMessage].NoAnswer
+		if autos[answer] != (why == "") {
+			t.Errorf("session %s has an auto-response: %t, but its first mail says %q", id, autos[answer], why)
 		}
+		delete(autos, answer)
+	}
+	for id := range autos {
+		t.Errorf("auto-response %s is to no mail that began a session", id)
 	}
 	return uncertain
 }

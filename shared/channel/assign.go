@@ -46,14 +46,14 @@ func (a *Assign) Queue(ctx context.Context, e event.Queue) error {
 // for one session, until that has an agent: then no older one waits.
 func (a *Assign) drain(ctx context.Context, queue, until string) error {
 	for {
-		entries, err := a.round(ctx, queue)
+		entries, lost, err := a.round(ctx, queue)
 		if err != nil {
 			return fmt.Errorf("assign in queue %s: %w", queue, err)
 		}
 		if err := announce(ctx, a.Bus, a.Docs, "assign", entries...); err != nil {
 			return err
 		}
-		if len(entries) == 0 || slices.ContainsFunc(entries, func(h History) bool { return h.Session == until }) {
+		if len(entries) == 0 && !lost || slices.ContainsFunc(entries, func(h History) bool { return h.Session == until }) {
 			return nil
 		}
 	}
@@ -63,29 +63,29 @@ func (a *Assign) drain(ctx context.Context, queue, until string) error {
 const roundSize = 10
 
 // round assigns the oldest waiting sessions of the queue, each to the agent
-// who ranks first by then, in one transaction.
-func (a *Assign) round(ctx context.Context, queue string) ([]History, error) {
+// who ranks first by then, in one transaction. All of them are lost when
+// another round took them meanwhile; younger ones may wait behind them.
+func (a *Assign) round(ctx context.Context, queue string) (done []History, lost bool, err error) {
 	cat, err := a.Config.Load(ctx)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	q, ok := cat.ByQueue[queue]
 	now := a.Now().UTC()
 	if !ok || !cat.Serving(queue) {
-		return nil, nil
+		return nil, false, nil
 	}
 	if _, ok := q.Assign.Queue(q.Hours.Open(now)); !ok {
-		return nil, nil
+		return nil, false, nil
 	}
 	waiting, err := find[Session](ctx, a.Docs, Query{Collection: "sessions", Where: []Where{{"queue", "==", queue}, {"waiting", "==", true}}, Order: []Order{{Field: "waiting_since"}}, Limit: roundSize})
 	if err != nil || len(waiting) == 0 {
-		return nil, err
+		return nil, false, err
 	}
-	var done []History
 	err = a.Docs.Update(ctx, func(ctx context.Context, tx Tx) error {
 		done = nil
 		sessions, err := stillWaiting(ctx, tx, waiting, queue)
-		if err != nil || len(sessions) == 0 {
+		if lost = len(sessions) == 0; err != nil || lost {
 			return err
 		}
 		r := ranking{tx: tx, queue: q, now: now}
@@ -101,7 +101,7 @@ func (a *Assign) round(ctx context.Context, queue string) ([]History, error) {
 		r.save()
 		return nil
 	})
-	return done, err
+	return done, lost, err
 }
 
 // stillWaiting reads the sessions again, in the transaction.

@@ -57,7 +57,6 @@ func FunctionsMux(lookup func(string) (string, bool), now func() time.Time) *htt
 // functions is where the suite's requests for functions go.
 type functions struct {
 	handler http.Handler
-	stop    func()
 }
 
 // env is what the functions are configured with in the suite.

@@ -81,7 +81,8 @@ func (s *Store) Update(ctx context.Context, f func(context.Context, channel.Tx) 
 
 // Write implements channel.Docs. Without reads a single commit is enough.
 func (s *Store) Write(ctx context.Context, f func(channel.Tx)) error {
-	b := &batch{Store: s, b: s.c.Batch()} //nolint:staticcheck // atomic, which BulkWriter is not
+	//lint:ignore SA1019 one atomic request: BulkWriter is not atomic, a transaction takes two more
+	b := &batch{Store: s, b: s.c.Batch()}
 	f(b)
 	if b.err != nil || b.n == 0 {
 		return b.err

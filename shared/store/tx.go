@@ -50,6 +50,7 @@ func (t *tx) keep(err error) {
 // batch is a commit without reads. Its Reader is the plain store's.
 type batch struct {
 	*Store
+	//lint:ignore SA1019 see Write
 	b   *firestore.WriteBatch
 	n   int
 	err error

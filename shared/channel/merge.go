@@ -37,9 +37,7 @@ func (a *arrival) merge(ctx context.Context, tx Tx, k known, s *Session, ids []s
 			tx.Set(messagePath(s.ID, m.ID), m)
 			tx.Delete(messagePath(id, m.ID))
 			if m.Direction != Note { // a note is no mail
-				if m.Direction != Note { // a note is no mail
-					tx.Patch(mailPath(m.ID), map[string]any{"session": s.ID})
-				}
+				tx.Patch(mailPath(m.ID), map[string]any{"session": s.ID})
 			}
 			if m.Outbound != "" { // what becomes of it is told in this session
 				tx.Patch(outboundPath(m.Outbound), map[string]any{"session": s.ID})

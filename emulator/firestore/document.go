@@ -2,6 +2,7 @@ package firestore
 
 import (
 	"time"
+	"unique"
 
 	pb "cloud.google.com/go/firestore/apiv1/firestorepb"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -27,6 +28,9 @@ const (
 	numEntryKey       protowire.Number = 1
 	numEntryValue     protowire.Number = 2
 )
+
+// interned returns one copy of a collection's path for all of its documents, and does not keep the request's memory.
+func interned(collection string) string { return unique.Make(collection).Value() }
 
 func (d *document) name() string { return d.collection + "/" + d.id }
 

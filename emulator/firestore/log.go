@@ -117,7 +117,7 @@ func (r *record) next() (name string, d *document, err error) {
 		return name, nil, err
 	}
 	collection, id := cutLast(name)
-	d = &document{collection: collection, id: strings.Clone(id)}
+	d = &document{collection: interned(collection), id: strings.Clone(id)}
 	if d.created, err = r.varint(); err != nil {
 		return "", nil, err
 	}

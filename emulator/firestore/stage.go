@@ -206,7 +206,7 @@ func (d *draft) finish() (change, error) {
 		return c, nil
 	}
 	collection, id := cutLast(d.name)
-	c.after = &document{collection: collection, id: strings.Clone(id), fields: fields}
+	c.after = &document{collection: interned(collection), id: strings.Clone(id), fields: fields}
 	return c, nil
 }
 

@@ -103,7 +103,6 @@ func (s *store) replace(name string, before, after *document) {
 		c = s.addCollection(path)
 	}
 	if after != nil {
-		after.collection = c.path
 		c.docs[id] = after
 	} else {
 		delete(c.docs, id)

@@ -166,12 +166,12 @@ func (b *batch) create(ctx context.Context, j *job) error {
 			return b.failed(ctx, j, err)
 		}
 		j.rec.Ticket = ticket
-		now, err := b.facts(ctx, j.op.Record)
+		now, err := get[Session](ctx, b.Docs, sessionPath(j.op.Record))
 		if err != nil {
 			return err
 		}
-		if now != facts { // somebody was assigned meanwhile, and record saw no ticket to tell
-			return b.amend(ctx, j)
+		if now != nil && (now.Agent != facts.AgentMail || b.cat.ByQueue[now.Queue].Name != facts.Queue) {
+			return b.amend(ctx, j) // it moved meanwhile, and record saw no ticket to tell
 		}
 	}
 	return b.done(ctx, j, map[string]any{"ticket": j.rec.Ticket})

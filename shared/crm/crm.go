@@ -135,15 +135,19 @@ func (p Post) Body(bodies bool) string {
 	if !bodies {
 		return fmt.Sprintf("%s\nAgent: %s\nEnd user: %s\n%s", p.At.UTC().Format(time.RFC3339), p.Agent, p.EndUser, p.Link)
 	}
-	head := fmt.Sprintf("From: %s\nTo: %s\nDate: %s\nSubject: %s\n\n", p.From, p.To, p.At.UTC().Format(time.RFC3339), p.Subject)
+	const headLine = 2 << 10 // of a name, a list of recipients, a subject
+	head := fmt.Sprintf("From: %s\nTo: %s\nDate: %s\nSubject: %s\n\n", shorten(p.From, headLine), shorten(p.To, headLine), p.At.UTC().Format(time.RFC3339), shorten(p.Subject, headLine))
 	tail := "\n\n" + p.Link
-	room := MaxComment - len(head) - len(tail)
-	text := p.Text
-	if len(text) > room {
-		const cut = "\n[shortened]"
-		text = strings.ToValidUTF8(text[:max(room-len(cut), 0)], "") + cut
+	return head + shorten(p.Text, MaxComment-len(head)-len(tail)) + tail
+}
+
+// shorten cuts a text that has more than most bytes, between characters.
+func shorten(text string, most int) string {
+	const cut = "\n[shortened]"
+	if len(text) <= most {
+		return text
 	}
-	return head + text + tail
+	return strings.ToValidUTF8(text[:max(most-len(cut), 0)], "") + cut
 }
 
 // ErrRefused is wrapped by errors of writes that the CRM refused for good.

@@ -118,3 +118,12 @@ func TestRetryAfter(t *testing.T) {
 		t.Errorf("%v hides its cause", err)
 	}
 }
+
+// A subject as long as a comment leaves no room for the text: the comment
+// still fits and keeps its link.
+func TestBodyLongSubject(t *testing.T) {
+	p := Post{Link: "https://console/s/S1#m1", Subject: strings.Repeat("ü", MaxComment), Text: "text"}
+	if got := p.Body(true); len(got) > MaxComment || !utf8.ValidString(got) || !strings.HasSuffix(got, p.Link) {
+		t.Errorf("%d bytes, valid %v, want at most %d with the link", len(got), utf8.ValidString(got), MaxComment)
+	}
+}

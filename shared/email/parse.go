@@ -187,6 +187,8 @@ func (p *parser) multipart(mediaType string, ps params, path []int, depth int) {
 	defer func() { p.bounds = p.bounds[:mine] }()
 	if !found {
 		p.note("no-boundary")
+		p.digest.part("text")
+		_, _ = textDigest{p.digest}.Write(preamble) // a hash never fails
 		p.bodyText("text/plain", preamble, ps["charset"])
 		return
 	}

@@ -86,7 +86,7 @@ func encodeValue(v reflect.Value) any {
 	case reflect.Map:
 		m := make(map[string]any, v.Len())
 		for it := v.MapRange(); it.Next(); {
-			m[it.Key().String()] = encodeValue(it.Value())
+			m[strings.ToValidUTF8(it.Key().String(), "\uFFFD")] = encodeValue(it.Value())
 		}
 		return m
 	case reflect.Slice:

@@ -17,7 +17,7 @@ import (
 // anything fails at random, and holds what must be true afterwards. The seed is
 // in the log; EMULATOR_SEED repeats it.
 func TestWhateverHappens(t *testing.T) {
-	seed, rounds := uint64(time.Now().UnixNano()), 3
+	seed, rounds := uint64(time.Now().UnixNano()), 4
 	if v := os.Getenv("EMULATOR_SEED"); v != "" {
 		n, err := strconv.ParseUint(v, 10, 64)
 		if err != nil {
@@ -128,7 +128,7 @@ func troubles(t *testing.T, r *rand.Rand) []faults.Rule {
 		out = append(out, rule)
 	}
 	for range 4 {
-		out = append(out, faults.Rule{Deliver: "*", Duplicate: r.IntN(3), Reorder: r.IntN(2) == 0, DropAck: r.IntN(3) == 0, Delay: faults.Duration(r.IntN(1000)) * faults.Duration(time.Millisecond), Times: 5 + r.IntN(30)})
+		out = append(out, faults.Rule{Deliver: "*", Duplicate: r.IntN(3), Reorder: r.IntN(2) == 0, DropAck: r.IntN(3) == 0, Delay: faults.Duration(r.IntN(200)) * faults.Duration(time.Millisecond), Times: 5 + r.IntN(15)})
 	}
 	return out
 }

@@ -15,12 +15,13 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
+
+	"emailchannel.dev/emailchannel/emulator/suite"
 )
 
 func main() {
-	debug.SetGCPercent(200) // everything in one process: a little memory for a tenth of the processor
+	suite.TuneMemory()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	args := os.Args[1:]

@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"runtime/debug"
 	"runtime/pprof"
 
 	"emailchannel.dev/emailchannel/emulator/replay"
@@ -26,7 +25,7 @@ func main() {
 	profile := flag.String("cpuprofile", "", "write a CPU profile to this file")
 	via := flag.String("via", "imap", "way in: imap, smtp or ingest")
 	flag.Parse()
-	debug.SetGCPercent(200) // as the emulator
+	suite.TuneMemory()
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	if err := run(*n, *seed, replay.Via(*via), *profile); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)

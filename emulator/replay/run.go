@@ -59,10 +59,16 @@ func Run(ctx context.Context, s *suite.Suite, via Via, mails []Mail) (Report, []
 		all[i].source = src
 	}
 	f.validate(all)
+	for quiet := 0; quiet < 3 && ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
+		if quiet++; !s.Stored() {
+			quiet = 0
+		}
+	}
+	stored := time.Since(start)
 	if err := s.WaitIdle(ctx); err != nil {
 		return Report{}, nil, fmt.Errorf("the pipeline is not idle: %w", err)
 	}
-	return finish(ctx, s, all, before, time.Since(start))
+	return finish(ctx, s, all, before, stored, time.Since(start))
 }
 
 // parse reads a mail as the pipeline will, to know what to look for.

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"net/http"
 	"runtime"
+	"strings"
 	"time"
 
 	"emailchannel.dev/emailchannel/emulator/faults"
+	"emailchannel.dev/emailchannel/shared/event"
 )
 
 // mux is the HTTP part: the functions, the API, the suite's own endpoints and
@@ -133,6 +135,20 @@ func (s *Suite) WaitIdle(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// Stored tells whether all mail has gone its way but for the CRM, whose
+// operations are stored and wait for the end of their batching period.
+func (s *Suite) Stored() bool {
+	if s.bell.busy.Load() > 0 || s.scheduler.Busy() {
+		return false
+	}
+	for name, sub := range s.broker.Stats().Subscriptions {
+		if sub.Pending > 0 && !strings.HasSuffix(name, event.TopicFlush+".flush") {
+			return false
+		}
+	}
+	return true
 }
 
 func (s *Suite) getIdle(w http.ResponseWriter, r *http.Request) {

@@ -17,6 +17,7 @@ import (
 
 	"emailchannel.dev/emailchannel/emulator/replay"
 	"emailchannel.dev/emailchannel/emulator/suite"
+	"emailchannel.dev/emailchannel/shared/channel"
 )
 
 func main() {
@@ -49,6 +50,12 @@ func run(n int, seed uint64, via replay.Via, profile string) error {
 		return err
 	}
 	defer s.Close()
+	// The product's own batching period: the demo's is shorter, to be watched.
+	if err := s.Docs().Write(ctx, func(tx channel.Tx) {
+		tx.Patch("settings/channel", map[string]any{"crm.flush_seconds": 10, "version": channel.Inc(1)})
+	}); err != nil {
+		return err
+	}
 	mails := replay.Generate(n, seed, []string{"support@example.com", "billing@example.com", "hilfe@example.com"})
 	if profile != "" {
 		f, err := os.Create(profile)

@@ -24,10 +24,7 @@ func (a *Admin) RetryQuarantined(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	if err := a.Bus.Publish(ctx, event.TopicReceived, event.Encode(q.Event)); err != nil {
-		return fmt.Errorf("retry mail %s: %w", id, err)
-	}
-	return removeIf(ctx, a.Docs, quarantineID(id), func(now Quarantined) bool { return now.At.Equal(q.At) })
+	return q.again(ctx, a.Docs, a.Bus)
 }
 
 func quarantineID(id string) string { return "quarantine/" + id }

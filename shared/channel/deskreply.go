@@ -176,7 +176,9 @@ func (a *act) begin(l *letter) (*History, error) {
 		a.take(*a.agent)
 	}
 	a.s.Outbound, a.s.CreatedAt, a.s.FirstMessage = true, a.now, l.Message.ID
-	return a.mailed(l, ""), nil
+	h := a.mailed(l, "")
+	h.Began = a.s.LinkedBy != thread.RuleExpired
+	return h, nil
 }
 
 // mailed counts the mail and makes its entry.

@@ -10,6 +10,7 @@ import (
 
 	"emailchannel.dev/emailchannel/shared/crm"
 	"emailchannel.dev/emailchannel/shared/fault"
+	"emailchannel.dev/emailchannel/shared/thread"
 )
 
 // CRM carries operations out. Errors wrap [crm.ErrRefused] when no retry can
@@ -120,7 +121,7 @@ func (b *batch) carryOut(ctx context.Context, ops []Operation) error {
 		case j.op.Kind == crm.Create:
 			err = b.create(ctx, j)
 		case j.rec.Ticket == "":
-			err = b.park(ctx, j, errors.New("the session has no ticket; replay its creation first"))
+			err = b.ticketless(ctx, j)
 		default:
 			var due bool
 			if due, err = b.prepare(ctx, j); due {
@@ -160,6 +161,9 @@ func (b *batch) create(ctx context.Context, j *job) error {
 		if err != nil {
 			return err
 		}
+		if facts.MergedInto != "" { // the conversation has, or gets, the other session's ticket
+			return b.done(ctx, j, nil)
+		}
 		ticket, err := b.crm.Create(ctx, j.op.ID, facts, b.now.Sub(j.op.At) > keyValid)
 		fault.Step(ctx, "flush.created")
 		if err != nil {
@@ -170,11 +174,24 @@ func (b *batch) create(ctx context.Context, j *job) error {
 		if err != nil {
 			return err
 		}
-		if now != nil && (now.Agent != facts.AgentMail || b.cat.ByQueue[now.Queue].Name != facts.Queue) {
+		if now != nil && (now.Agent != facts.AgentMail || now.MergedInto != "" || b.cat.ByQueue[now.Queue].Name != facts.Queue) {
 			return b.amend(ctx, j) // it moved meanwhile, and record saw no ticket to tell
 		}
 	}
 	return b.done(ctx, j, map[string]any{"ticket": j.rec.Ticket})
+}
+
+// ticketless ends an operation for which there is no ticket: a merge has made
+// the creation needless, or it was parked.
+func (b *batch) ticketless(ctx context.Context, j *job) error {
+	facts, err := b.facts(ctx, j.op.Record)
+	if err == nil && facts.MergedInto != "" {
+		return b.done(ctx, j, nil)
+	}
+	if err != nil && !errors.Is(err, ErrMissing) {
+		return err
+	}
+	return b.park(ctx, j, errors.New("the session has no ticket; replay its creation first"))
 }
 
 // amend ends a creation and adds an operation that brings the ticket up to date.
@@ -303,6 +320,9 @@ func (b *batch) facts(ctx context.Context, id string) (crm.Facts, error) {
 		return crm.Facts{}, errors.Join(err, missing(s, "session", id))
 	}
 	f := crm.Facts{SessionID: s.ID, Subject: s.Subject, SentBy: s.Consumer.Addr, SentByName: s.Consumer.Name, ReceivedBy: b.cat.Accounts[s.Account].Address, Queue: b.cat.ByQueue[s.Queue].Name, At: s.CreatedAt}
+	if s.LinkedBy != thread.RuleExpired { // else the ticket is an older session's as well
+		f.MergedInto = s.MergedInto
+	}
 	if s.Agent != "" {
 		ag, err := get[Agent](ctx, b.Docs, agentPath(s.Agent))
 		if err != nil {

@@ -28,13 +28,21 @@ type Receive struct {
 // set aside, so that it blocks nothing and somebody looks at it (AC-7).
 const maxTries = 10
 
+// A mail that was set aside for what may pass, such as an outage that outlasted
+// its deliveries, comes back by itself: first after retryFirst, which doubles.
+const (
+	retryFirst = time.Hour
+	retryMost  = 24 * time.Hour
+)
+
 // Handle processes one event; attempt counts its deliveries from 1. A mail
-// that fails for good, or too often, is quarantined with its reason. The error
-// that remains asks for another delivery.
+// that fails for good, or too often, is quarantined with its reason; the
+// latter with a time at which Sweep tries it again. The error that remains
+// asks for another delivery.
 func (r *Receive) Handle(ctx context.Context, e event.Received, attempt int) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = r.quarantine(ctx, e, fmt.Errorf("panic: %v\n%s", p, debug.Stack()), attempt)
+			err = r.quarantine(ctx, e, fault.Permanentf("panic: %v\n%s", p, debug.Stack()), attempt)
 		}
 	}()
 	err = r.receive(ctx, e)
@@ -104,11 +112,25 @@ type Quarantined struct {
 	Reason string         `json:"reason"`
 	Tries  int            `json:"tries"`
 	At     time.Time      `json:"at"`
+	Retry  time.Time      `json:"retry,omitzero"` // when it comes back by itself; not set: people decide
 }
 
 func (r *Receive) quarantine(ctx context.Context, e event.Received, cause error, attempt int) error {
-	path := quarantinePath(e.Key())
-	return r.Docs.Write(ctx, func(tx Tx) {
-		tx.Set(path, Quarantined{ID: digest(e.Key()), Event: e, Reason: cause.Error(), Tries: attempt, At: r.Now().UTC()})
-	})
+	now := r.Now().UTC()
+	q := Quarantined{ID: digest(e.Key()), Event: e, Reason: cause.Error(), Tries: attempt, At: now}
+	if !fault.IsPermanent(cause) {
+		q.Retry = now.Add(min(retryFirst<<min(e.Round, 10), retryMost))
+	}
+	return r.Docs.Write(ctx, func(tx Tx) { tx.Set(quarantinePath(e.Key()), q) })
+}
+
+// again publishes the event of a mail in quarantine and takes it out; should
+// it fail once more, there is a new entry.
+func (q Quarantined) again(ctx context.Context, docs Docs, bus Bus) error {
+	e := q.Event
+	e.Round++
+	if err := bus.Publish(ctx, event.TopicReceived, event.Encode(e)); err != nil {
+		return fmt.Errorf("retry mail %s: %w", q.ID, err)
+	}
+	return removeIf(ctx, docs, quarantineID(q.ID), func(now Quarantined) bool { return now.At.Equal(q.At) })
 }

@@ -66,6 +66,7 @@ var triggers = map[session.Kind]crm.Trigger{
 	session.KindAssigned:    crm.Changed,
 	session.KindUnassigned:  crm.Changed,
 	session.KindTransferred: crm.Changed,
+	session.KindMerged:      crm.Changed,
 	session.KindClosed:      crm.Ended,
 }
 

@@ -194,10 +194,21 @@ func capped(ctx context.Context, tx Tx, caps reply.Caps, hash, session string, s
 	return nil
 }
 
+// errMoved asks for another delivery, which finds the session that the mail is in.
+var errMoved = errors.New("its session was merged meanwhile")
+
 // store writes the answer, unless the address got too many of late. The count
-// is part of the transaction, so two answers cannot both be the last allowed.
+// is part of the transaction, so two answers cannot both be the last allowed;
+// so is a look at the session, as a merge would leave the answer behind.
 func (r *Respond) store(ctx context.Context, cat *Catalog, l letter, e event.Session) error {
 	return r.Docs.Update(ctx, func(ctx context.Context, tx Tx) error {
+		s, err := get[Session](ctx, tx, sessionPath(l.Session))
+		if err != nil {
+			return err
+		}
+		if s == nil || s.MergedInto != "" {
+			return errMoved
+		}
 		now := r.Now().UTC()
 		hash := digest(l.To[0])
 		if err := capped(ctx, tx, cat.Caps, hash, l.Session, reply.Scenario(e.Scenario), now); err != nil {

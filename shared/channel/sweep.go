@@ -34,7 +34,7 @@ func (s *Sweep) Handle(ctx context.Context) error {
 	}
 	errs := []error{s.unpublished(ctx), s.uncertain(ctx)}
 	if cat.Email {
-		errs = append(errs, s.unsent(ctx), s.timers(ctx, cat))
+		errs = append(errs, s.quarantined(ctx), s.unsent(ctx), s.timers(ctx, cat))
 	}
 	errs = append(errs, s.Bus.Publish(ctx, event.TopicFlush, event.Encode(event.Flush{})))
 	return errors.Join(errs...)
@@ -67,6 +67,12 @@ func pages[T any](ctx context.Context, docs Docs, q Query, each func(T) error) e
 func (s *Sweep) unpublished(ctx context.Context) error {
 	q := Query{Collection: "history", Group: true, Where: []Where{{"due", "<=", s.Now().UTC()}}, Order: []Order{{Field: "due"}}}
 	return pages(ctx, s.Docs, q, func(h History) error { return announce(ctx, s.Bus, s.Docs, "sweep", h) })
+}
+
+// quarantined brings mail back that was set aside for what may have passed (AC-7).
+func (s *Sweep) quarantined(ctx context.Context) error {
+	q := Query{Collection: "quarantine", Where: []Where{{"retry", "<=", s.Now().UTC()}}, Order: []Order{{Field: "retry"}}}
+	return pages(ctx, s.Docs, q, func(q Quarantined) error { return q.again(ctx, s.Docs, s.Bus) })
 }
 
 // unsent brings queued mail back: its event was lost, or its back-off is over.

@@ -93,6 +93,7 @@ type Facts struct {
 	SentBy, SentByName      string
 	ReceivedBy              string
 	Agent, Queue, AgentMail string
+	MergedInto              string // the session that the conversation went on in; its ticket takes over
 	At                      time.Time
 }
 
@@ -109,6 +110,9 @@ func (f Facts) Description() string {
 		{"Received at", f.At.UTC().Format(time.RFC3339)},
 	} {
 		fmt.Fprintf(&b, "%s: %s\n", row[0], row[1])
+	}
+	if f.MergedInto != "" {
+		fmt.Fprintf(&b, "Merged into session: %s\n", f.MergedInto)
 	}
 	return b.String()
 }

@@ -34,6 +34,7 @@ type Received struct {
 	Object     string    `json:"object"`
 	ReceivedAt time.Time `json:"received_at"`
 	Size       int64     `json:"size"`
+	Round      int       `json:"round,omitempty"` // how often it came back from quarantine
 }
 
 // Source is where a mail came from: one UID of one folder (RFC 3501 2.3.1.1).

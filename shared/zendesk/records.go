@@ -116,6 +116,9 @@ func (r *Records) update(ctx context.Context, ch channel.Change) (u TicketUpdate
 	if ch.Facts != nil {
 		u.Comment = &Comment{Body: ch.Facts.Description(), Public: false}
 		u.AdditionalTags = []string{"queue_" + tag(ch.Facts.Queue)}
+		if ch.Facts.MergedInto != "" {
+			u.Status = StatusSolved
+		}
 	}
 	if ch.Post == nil {
 		return u, false, nil

@@ -1,0 +1,255 @@
+package channel_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"emailchannel.dev/emailchannel/shared/channel"
+	"emailchannel.dev/emailchannel/shared/crm"
+	"emailchannel.dev/emailchannel/shared/email"
+	"emailchannel.dev/emailchannel/shared/event"
+	"emailchannel.dev/emailchannel/shared/session"
+)
+
+// flakyArchive is an archive that can be away.
+type flakyArchive struct {
+	*deskArchive
+	down error
+}
+
+func (a *flakyArchive) Open(ctx context.Context, name string) (io.ReadCloser, error) {
+	if a.down != nil {
+		return nil, a.down
+	}
+	return a.deskArchive.Open(ctx, name)
+}
+
+// arrive archives a mail of the customer and returns its event.
+func (d *desks) arrive(id, fields string) event.Received {
+	d.Helper()
+	raw := fmt.Sprintf("From: Cleo Customer <cleo@customer.example>\r\nTo: support@example.com\r\nSubject: Broken lamp\r\nMessage-ID: <%s@customer.example>\r\n%s\r\nIt broke.\r\n", id, fields)
+	src := event.Source{Account: "support", Folder: "INBOX", UIDValidity: 1, UID: uint32(d.clock().Unix())}
+	if err := d.archive.Put(d.Context(), src.Key(), "message/rfc822", strings.NewReader(raw)); err != nil {
+		d.Fatal(err)
+	}
+	return event.Received{Source: src, Object: src.Key(), ReceivedAt: d.clock(), Size: int64(len(raw))}
+}
+
+func (d *desks) receive(archive channel.Archive) *channel.Receive {
+	return &channel.Receive{Docs: d.docs, Archive: archive, Bus: d.bus, Config: d.desk.Config, Now: d.clock, Limits: email.DefaultLimits()}
+}
+
+func (d *desks) quarantine() []channel.Quarantined {
+	d.Helper()
+	p, err := d.admin.Quarantine(d.Context(), channel.PageRequest{})
+	if err != nil {
+		d.Fatal(err)
+	}
+	return p.Items
+}
+
+// An outage that outlasts a mail's deliveries must cost it time and no more (AC-7, OP-4).
+func TestQuarantineOfAnOutageComesBack(t *testing.T) {
+	d := newDesks(t)
+	flaky := &flakyArchive{deskArchive: d.archive, down: errors.New("storage: 503")}
+	receive := d.receive(flaky)
+	sweep := channel.Sweep{Docs: d.docs, Bus: d.bus, Config: d.desk.Config, Now: d.clock}
+	e := d.arrive("outage", "")
+	for attempt := range 9 {
+		if err := receive.Handle(t.Context(), e, attempt+1); err == nil {
+			t.Fatal("given up after", attempt+1)
+		}
+	}
+	for round, wait := range []time.Duration{time.Hour, 2 * time.Hour, 4 * time.Hour} {
+		if err := receive.Handle(t.Context(), e, 10); err != nil {
+			t.Fatal(err)
+		}
+		q := d.quarantine()
+		if len(q) != 1 || !strings.Contains(q[0].Reason, "503") || q[0].Retry.Sub(q[0].At) != wait {
+			t.Fatalf("round %d: %+v", round, q)
+		}
+		before := d.bus.count(event.TopicReceived)
+		d.pass(wait - time.Minute)
+		if err := sweep.Handle(t.Context()); err != nil || d.bus.count(event.TopicReceived) != before {
+			t.Fatalf("round %d: %v, published early", round, err)
+		}
+		d.pass(time.Minute)
+		if err := sweep.Handle(t.Context()); err != nil || d.bus.count(event.TopicReceived) != before+1 || len(d.quarantine()) != 0 {
+			t.Fatalf("round %d: %v, not published", round, err)
+		}
+		e.Round++
+	}
+	flaky.down = nil
+	if err := receive.Handle(t.Context(), e, 1); err != nil || len(d.quarantine()) != 0 {
+		t.Fatal(err, d.quarantine())
+	}
+	if p, err := d.read.Sessions(t.Context(), sam, channel.Filter{}, channel.PageRequest{}); err != nil || len(p.Items) != 1 {
+		t.Fatal(p, err)
+	}
+}
+
+// What fails for good waits for people.
+func TestQuarantineForGood(t *testing.T) {
+	d := newDesks(t)
+	d.archive.objects["empty"] = []byte("\r\n")
+	e := event.Received{Source: event.Source{Account: "support", UID: 1}, Object: "empty"}
+	if err := d.receive(d.archive).Handle(t.Context(), e, 1); err != nil {
+		t.Fatal(err)
+	}
+	if q := d.quarantine(); len(q) != 1 || !q[0].Retry.IsZero() {
+		t.Fatalf("%+v", q)
+	}
+}
+
+// twoRoots receives two mails that begin a session each, and then gives the
+// mail between them: the second answers it, and it answers the first.
+func (d *desks) twoRoots() (first, second string, joint event.Received) {
+	d.Helper()
+	receive := d.receive(d.archive)
+	for _, e := range []event.Received{d.arrive("a", ""), d.arrive("b", "In-Reply-To: <c@customer.example>\r\n")} {
+		if err := receive.Handle(d.Context(), e, 1); err != nil {
+			d.Fatal(err)
+		}
+	}
+	first = doc[channel.Mail](d, "mails/"+email.Fingerprint("a@customer.example")).Session
+	second = doc[channel.Mail](d, "mails/"+email.Fingerprint("b@customer.example")).Session
+	if first == second {
+		d.Fatal("one session already")
+	}
+	return first, second, d.arrive("c", "In-Reply-To: <a@customer.example>\r\n")
+}
+
+// mergingArchive has the two sessions merged while an answer is composed.
+type mergingArchive struct {
+	*deskArchive
+	merge func()
+}
+
+func (a *mergingArchive) Put(ctx context.Context, name, kind string, r io.Reader) error {
+	if err := a.deskArchive.Put(ctx, name, kind, r); err != nil {
+		return err
+	}
+	if a.merge != nil {
+		a.merge()
+		a.merge = nil
+	}
+	return nil
+}
+
+// An answer follows its mail, whenever the session is merged.
+func TestAnswerFollowsAMerge(t *testing.T) {
+	d := newDesks(t)
+	q := doc[channel.Queue](d, "queues/support")
+	q.Response = channel.AutoResponse{On: true, HTML: "<p>We got it.</p>"}
+	if err := d.docs.Write(t.Context(), func(tx channel.Tx) {
+		tx.Set("queues/support", q)
+		tx.Patch("settings/channel", map[string]any{"version": channel.Inc(1)})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	first, second, joint := d.twoRoots()
+	m := doc[channel.Message](d, "sessions/"+second+"/messages/"+email.Fingerprint("b@customer.example"))
+	archive := &mergingArchive{deskArchive: d.archive, merge: func() {
+		if err := d.receive(d.archive).Handle(t.Context(), joint, 1); err != nil {
+			t.Error(err)
+		}
+	}}
+	respond := channel.Respond{Docs: d.docs, Archive: archive, Bus: d.bus, Config: channel.NewConfiguration(d.docs), Now: d.clock}
+	e := event.Session{ID: "received-" + m.ID, Session: second, Queue: "support", Kind: string(session.KindReceived), Message: m.ID, Scenario: "first"}
+	if err := respond.Handle(t.Context(), e); err == nil {
+		t.Fatal("stored in a session that is no more")
+	}
+	if err := respond.Handle(t.Context(), e); err != nil {
+		t.Fatal(err)
+	}
+	o := doc[channel.Outbound](d, "outbound/"+channel.ResponseID(e.ID))
+	if o.Session != first {
+		t.Errorf("the answer is in %s, the conversation in %s", o.Session, first)
+	}
+	doc[channel.Message](d, "sessions/"+first+"/messages/"+o.Message)
+}
+
+func sessionEvent(t *testing.T, m event.Message) (e event.Session) {
+	t.Helper()
+	if err := json.Unmarshal(m.Data, &e); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// ledger is a CRM that only notes what it is told.
+type ledger struct {
+	created []crm.Facts
+	changed []channel.Change
+}
+
+func (l *ledger) Create(_ context.Context, _ string, f crm.Facts, _ bool) (string, error) {
+	l.created = append(l.created, f)
+	return fmt.Sprint(len(l.created)), nil
+}
+
+func (l *ledger) Apply(_ context.Context, changes []channel.Change) []error {
+	l.changed = append(l.changed, changes...)
+	return make([]error, len(changes))
+}
+
+// The ticket of a session that was merged is ended; one that was not made yet is not made.
+func TestTicketOfAMergedSession(t *testing.T) {
+	for _, made := range []bool{true, false} {
+		t.Run(fmt.Sprintf("made=%t", made), func(t *testing.T) {
+			d := newDesks(t)
+			settings := doc[channel.Settings](d, "settings/channel")
+			settings.CRM.Kind, settings.CRM.Seconds = "zendesk", 1
+			if err := d.docs.Write(t.Context(), func(tx channel.Tx) { tx.Set("settings/channel", settings) }); err != nil {
+				t.Fatal(err)
+			}
+			crm := &ledger{}
+			config := channel.NewConfiguration(d.docs)
+			record := channel.Record{Docs: d.docs, Bus: d.bus, Config: config, Now: d.clock}
+			flush := channel.Flush{Docs: d.docs, Config: config, Now: d.clock, Connect: func(context.Context, channel.CRMSettings) (channel.CRM, error) { return crm, nil }}
+			told := 0
+			tell := func() {
+				t.Helper()
+				for _, m := range d.bus.sent[event.TopicSession][told:] {
+					told++
+					if err := record.Handle(t.Context(), sessionEvent(t, m)); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			first, second, joint := d.twoRoots()
+			tell()
+			if made {
+				if err := flush.Handle(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := d.receive(d.archive).Handle(t.Context(), joint, 1); err != nil {
+				t.Fatal(err)
+			}
+			tell()
+			d.pass(time.Minute)
+			if err := flush.Handle(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if made {
+				if len(crm.created) != 2 || len(crm.changed) != 1 || crm.changed[0].Facts.SessionID != second || crm.changed[0].Facts.MergedInto != first {
+					t.Errorf("created %+v, changed %+v", crm.created, crm.changed)
+				}
+			} else if len(crm.created) != 1 || crm.created[0].SessionID != first || len(crm.changed) != 0 {
+				t.Errorf("created %+v, changed %+v", crm.created, crm.changed)
+			}
+			for _, state := range []channel.OpState{channel.OpPending, channel.OpParked} {
+				if p, err := d.admin.Operations(t.Context(), state, channel.PageRequest{}); err != nil || len(p.Items) != 0 {
+					t.Errorf("%s: %+v, %v", state, p.Items, err)
+				}
+			}
+		})
+	}
+}

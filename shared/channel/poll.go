@@ -101,9 +101,14 @@ func (p *Poll) account(ctx context.Context, a Account) error {
 }
 
 // status is written when it changes, and every ten minutes as a sign of life.
+// What was written last is read: the catalog does not follow a status.
 func (p *Poll) status(ctx context.Context, a Account, failed error) error {
 	now := p.Now().UTC()
-	if failed == nil && a.Status.Valid && now.Sub(a.Status.LastSuccess) < 10*time.Minute {
+	have, err := get[Account](ctx, p.Docs, accountPath(a.ID))
+	if err != nil || have == nil {
+		return err
+	}
+	if failed == nil && have.Status.Valid && now.Sub(have.Status.LastSuccess) < 10*time.Minute {
 		return nil
 	}
 	fields := map[string]any{"status.valid": failed == nil, "status.checked_at": now, "status.error": ""}

@@ -3,6 +3,7 @@ package hours
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	_ "time/tzdata" // a function's image may have no zone database
@@ -32,8 +33,49 @@ type Holiday struct {
 	Recurring bool   `json:"recurring"`
 }
 
+// Bounds of what a queue may have: they are checked and searched one by one.
+const (
+	maxIntervals   = 7 * 48
+	maxHolidays    = 1000
+	maxHolidayName = 200 // bytes
+)
+
+// Add returns the hours with those holidays that they do not have yet, which
+// are the ones added; present are the others. What stands there stays.
+func (h Hours) Add(holidays []Holiday) (out Hours, added, present []Holiday) {
+	out = h
+	out.Holidays = slices.Clone(h.Holidays)
+	for _, d := range holidays {
+		if slices.ContainsFunc(out.Holidays, d.within) {
+			present = append(present, d)
+			continue
+		}
+		added = append(added, d)
+		out.Holidays = append(out.Holidays, d)
+	}
+	return out, added, present
+}
+
+// within says whether other closes whatever h closes.
+func (h Holiday) within(other Holiday) bool {
+	if other.Recurring {
+		return h.Date.Month == other.Date.Month && h.Date.Day == other.Date.Day
+	}
+	return !h.Recurring && h.Date == other.Date
+}
+
+func checkName(name string) error {
+	switch {
+	case strings.TrimSpace(name) == "":
+		return errors.New("missing")
+	case len(name) > maxHolidayName:
+		return fmt.Errorf("%d bytes, at most %d", len(name), maxHolidayName)
+	}
+	return nil
+}
+
 // Validate refuses an unknown zone, a missing one where there are hours or holidays, intervals that are out
-// of range or overlap, and holidays without a name or a date. The error has one line per bad field, each
+// of range or overlap, holidays without a name or a date, and more than a queue can have. The error has one line per bad field, each
 // beginning with the field's name and index.
 func (h Hours) Validate() error {
 	var bad []error
@@ -41,6 +83,12 @@ func (h Hours) Validate() error {
 		bad = append(bad, err)
 	} else if h.Zone == "" && len(h.Week)+len(h.Holidays) > 0 {
 		bad = append(bad, errors.New("zone: missing"))
+	}
+	if n := len(h.Week); n > maxIntervals {
+		return errors.Join(append(bad, fmt.Errorf("week: %d intervals, at most %d", n, maxIntervals))...)
+	}
+	if n := len(h.Holidays); n > maxHolidays {
+		return errors.Join(append(bad, fmt.Errorf("holidays: %d, at most %d", n, maxHolidays))...)
 	}
 	for i, in := range h.Week {
 		if err := in.validate(); err != nil {
@@ -54,8 +102,8 @@ func (h Hours) Validate() error {
 		}
 	}
 	for i, holiday := range h.Holidays {
-		if strings.TrimSpace(holiday.Name) == "" {
-			bad = append(bad, fmt.Errorf("holidays[%d].name: missing", i))
+		if err := checkName(holiday.Name); err != nil {
+			bad = append(bad, fmt.Errorf("holidays[%d].name: %w", i, err))
 		}
 		if !holiday.Date.Valid() {
 			bad = append(bad, fmt.Errorf("holidays[%d].date: %s is not on the calendar", i, holiday.Date))

@@ -14,35 +14,51 @@ import (
 // Bounds of an import: a calendar of holidays is small, and so is a holiday.
 const (
 	maxICSBytes    = 4 << 20
+	maxICSEvents   = 2000
 	maxHolidayDays = 31
 )
+
+// Skipped is an event that an import leaves out, with why.
+type Skipped struct {
+	Name   string `json:"name"`
+	Reason string `json:"reason"`
+}
 
 // ImportICS reads the whole-day events of an iCalendar file (RFC 5545): SUMMARY is the name, DTSTART the
 // date, DTEND or DURATION make several dates of it, and RRULE:FREQ=YEARLY makes it recur. Cancelled events
 // and everything that is no event are left out.
 //
 // Events that this package cannot stand for (appointments with a time, movable or limited rules, exceptions)
-// are in the error, one line each with the event's name; the holidays that it could read are returned
-// beside that error. A file that is no calendar, or of more than 4 MiB, gives no holidays.
-func ImportICS(r io.Reader) ([]Holiday, error) {
+// are returned as skipped, beside the holidays that it could read. The error is that of the reader, or about
+// a file that is no calendar, has more than 4 MiB, 2000 events or 1000 holidays; none are returned then.
+func ImportICS(r io.Reader) ([]Holiday, []Skipped, error) {
 	lines, err := unfold(r)
 	if err != nil {
-		return nil, fmt.Errorf("hours: import calendar: %w", err)
+		return nil, nil, fmt.Errorf("hours: import calendar: %w", err)
+	}
+	all := events(lines)
+	if len(all) > maxICSEvents {
+		return nil, nil, fmt.Errorf("hours: import calendar: %d events, at most %d", len(all), maxICSEvents)
 	}
 	var out []Holiday
-	var bad []error
-	for _, e := range events(lines) {
+	var skipped []Skipped
+	seen := map[Holiday]bool{}
+	for _, e := range all {
 		days, err := e.holidays()
 		if err != nil {
-			bad = append(bad, fmt.Errorf("%q: %w", e.name(), err))
+			skipped = append(skipped, Skipped{e.name(), err.Error()})
 		}
 		for _, d := range days {
-			if !slices.Contains(out, d) {
+			if !seen[d] {
 				out = append(out, d)
 			}
+			seen[d] = true
+		}
+		if len(out) > maxHolidays {
+			return nil, nil, fmt.Errorf("hours: import calendar: more than %d holidays", maxHolidays)
 		}
 	}
-	return out, errors.Join(bad...)
+	return out, skipped, nil
 }
 
 // unfold returns the content lines, joined where they were folded (RFC 5545, 3.1).
@@ -51,17 +67,21 @@ func unfold(r io.Reader) ([]string, error) {
 	scanner := bufio.NewScanner(limited)
 	scanner.Buffer(nil, maxICSBytes+2)
 	var lines []string
-	for scanner.Scan() {
-		line := strings.TrimSuffix(scanner.Text(), "\r")
-		if len(lines) == 0 {
-			line = strings.TrimPrefix(line, "\ufeff")
+	var line strings.Builder // grows, because a line may be folded a million times
+	for first := true; scanner.Scan(); first = false {
+		text := strings.TrimSuffix(scanner.Text(), "\r")
+		switch {
+		case first:
+			text = strings.TrimPrefix(text, "\ufeff")
+		case strings.HasPrefix(text, " "), strings.HasPrefix(text, "\t"):
+			text = text[1:]
+		default:
+			lines = append(lines, line.String())
+			line.Reset()
 		}
-		if len(lines) > 0 && (strings.HasPrefix(line, " ") || strings.HasPrefix(line, "\t")) {
-			lines[len(lines)-1] += line[1:]
-			continue
-		}
-		lines = append(lines, line)
+		line.WriteString(text)
 	}
+	lines = append(lines, line.String())
 	switch {
 	case scanner.Err() != nil:
 		return nil, scanner.Err()
@@ -132,8 +152,8 @@ func (e icsEvent) holidays() ([]Holiday, error) {
 			return nil, fmt.Errorf("%s is not supported", p)
 		}
 	}
-	if e.name() == "" {
-		return nil, errors.New("SUMMARY is missing")
+	if err := checkName(e.name()); err != nil {
+		return nil, fmt.Errorf("SUMMARY: %w", err)
 	}
 	first, err := icsDate(e["DTSTART"])
 	if err != nil {

@@ -56,6 +56,18 @@ func TestValidateZone(t *testing.T) {
 	}
 }
 
+func TestValidateBounds(t *testing.T) {
+	for want, h := range map[string]Hours{
+		"week: 337 intervals, at most 336":         {Zone: "UTC", Week: make([]Interval, maxIntervals+1)},
+		"holidays: 1001, at most 1000":             {Zone: "UTC", Holidays: make([]Holiday, maxHolidays+1)},
+		"holidays[0].name: 201 bytes, at most 200": {Zone: "UTC", Holidays: []Holiday{{strings.Repeat("x", 201), Date{2026, 1, 1}, false}}},
+	} {
+		if err := h.Validate(); err == nil || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
 func TestParse(t *testing.T) {
 	for in, want := range map[string]TimeOfDay{"00:00": 0, "09:30": 570, "23:59": 1439, "24:00": Midnight} {
 		if got, err := ParseTimeOfDay(in); err != nil || got != want || got.String() != in {

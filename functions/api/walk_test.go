@@ -71,6 +71,13 @@ func (v vault) Put(_ context.Context, name, value string) error {
 	return nil
 }
 
+func (v vault) Delete(_ context.Context, name string) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	delete(v.secrets, name)
+	return nil
+}
+
 type files struct{ *around }
 
 func (f files) Put(_ context.Context, name, _ string, r io.Reader) error {

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"emailchannel.dev/emailchannel/shared/crm"
@@ -22,11 +23,18 @@ import (
 // the rest again only then. All methods that save may be repeated.
 type Admin struct {
 	Docs     Docs
-	Secrets  Secrets
+	Secrets  Vault
 	Bus      Bus
 	Mail     Verifier
 	Schedule Schedule
 	Now      Clock
+}
+
+// Vault keeps passwords and tokens by name.
+type Vault interface {
+	Secrets
+	// Delete removes a secret; a missing one is no error.
+	Delete(ctx context.Context, name string) error
 }
 
 // Verifier logs in to both servers of an account (AC-3). Its error has the
@@ -47,8 +55,9 @@ func Defaults() Settings {
 }
 
 // save runs f in a transaction and lets the version grow with what it wrote.
+// f returns errUnchanged when it has nothing to write.
 func (a *Admin) save(ctx context.Context, f func(ctx context.Context, tx Tx, now time.Time) error) error {
-	return a.Docs.Update(ctx, func(ctx context.Context, tx Tx) error {
+	err := a.Docs.Update(ctx, func(ctx context.Context, tx Tx) error {
 		have, err := get[Settings](ctx, tx, settingsPath)
 		if err != nil {
 			return err
@@ -66,7 +75,15 @@ func (a *Admin) save(ctx context.Context, f func(ctx context.Context, tx Tx, now
 		tx.Patch(settingsPath, map[string]any{"version": Inc(1)})
 		return nil
 	})
+	if errors.Is(err, errUnchanged) {
+		return nil
+	}
+	return err
 }
+
+// errUnchanged ends a save without a write, so that the version of the
+// settings does not grow either.
+var errUnchanged = errors.New("nothing changed")
 
 // Settings returns the channel's settings.
 func (a *Admin) Settings(ctx context.Context) (*Settings, error) {
@@ -155,6 +172,9 @@ func (s Settings) check() error {
 		}
 		if !secretName.MatchString(s.CRM.Secret) {
 			bad.add("crm.secret", "%q is no name of a secret", s.CRM.Secret)
+		}
+		if strings.HasPrefix(s.CRM.Secret, accountSecrets) {
+			bad.add("crm.secret", "%s is for the passwords of accounts", accountSecrets)
 		}
 	default:
 		bad.add("crm.kind", "%q is neither zendesk nor none", s.CRM.Kind)

@@ -1,6 +1,7 @@
 package channel_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -30,6 +31,14 @@ func fields(err error) []string {
 	return out
 }
 
+// Delete makes deskSecrets a vault.
+func (s *deskSecrets) Delete(_ context.Context, name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.values, name)
+	return nil
+}
+
 func (d *desks) version() int64 { return doc[channel.Settings](d, "settings/channel").Version }
 
 func TestSettingsNameEveryBadField(t *testing.T) {
@@ -37,13 +46,13 @@ func TestSettingsNameEveryBadField(t *testing.T) {
 	s := channel.Defaults()
 	s.SubjectToken, s.SubjectEdit = true, true
 	s.Session.PausedClose.Days, s.Session.ClosedReopen.Days = 0, 1001
-	s.CRM = channel.CRMSettings{Kind: "zendesk", BaseURL: "zendesk", Secret: "a b", Seconds: 61}
+	s.CRM = channel.CRMSettings{Kind: "zendesk", BaseURL: "zendesk", Secret: "account-a b", Seconds: 61}
 	s.Record.CommentsWhen = "never"
 	s.Caps = reply.Caps{PerSession: -1}
 	s.Company = "two\nlines"
 	s.ConsoleURL = "javascript:alert(1)"
 	_, err := d.admin.PutSettings(t.Context(), s, "")
-	want := []string{"caps.per_address", "caps.per_session", "caps.window", "company", "console_url", "crm.base_url", "crm.flush_seconds", "crm.secret", "crm.user", "record.comments_when", "session.closed_reopen", "session.paused_close", "subject_edit", "subject_token"}
+	want := []string{"caps.per_address", "caps.per_session", "caps.window", "company", "console_url", "crm.base_url", "crm.flush_seconds", "crm.secret", "crm.secret", "crm.user", "record.comments_when", "session.closed_reopen", "session.paused_close", "subject_edit", "subject_token"}
 	if got := fields(err); !slices.Equal(got, want) {
 		t.Errorf("%v\nwant %v", got, want)
 	}
@@ -93,8 +102,8 @@ func TestAccount(t *testing.T) {
 	if err != nil || !got.Status.Valid || got.Status.LastSuccess.IsZero() || got.Address != "help@example.com" || got.Folders[0] != "INBOX" {
 		t.Fatalf("%+v, %v", got, err)
 	}
-	if d.secrets.values["account-help"] != "demo" || d.version() != 2 {
-		t.Errorf("secret %q, version %d", d.secrets.values["account-help"], d.version())
+	if !strings.HasPrefix(got.Secret, "account-help-") || d.secrets.values[got.Secret] != "demo" || d.version() != 2 {
+		t.Errorf("secret %q in %s, version %d", d.secrets.values[got.Secret], got.Secret, d.version())
 	}
 	success := got.Status.LastSuccess
 	f := form()
@@ -102,7 +111,7 @@ func TestAccount(t *testing.T) {
 	if got, err = d.admin.PutAccount(ctx, "help", f); err != nil || got.Status.Valid || !strings.Contains(got.Status.Error, "NO [AUTHENTICATIONFAILED] no such user u") || !got.Status.LastSuccess.Equal(success) {
 		t.Errorf("a wrong password: %+v, %v", got.Status, err)
 	}
-	if err := d.secrets.Put(ctx, "account-help", "demo"); err != nil {
+	if err := d.secrets.Put(ctx, got.Secret, "demo"); err != nil {
 		t.Fatal(err)
 	}
 	if got, err = d.admin.VerifyAccount(ctx, "help"); err != nil || !got.Status.Valid || got.Status.Error != "" || !doc[channel.Account](d, "accounts/help").Status.Valid {
@@ -117,6 +126,9 @@ func TestAccount(t *testing.T) {
 	}
 	if _, err := d.admin.Account(ctx, "help"); !errors.Is(err, channel.ErrNotFound) {
 		t.Errorf("deleted: %v", err)
+	}
+	if len(d.secrets.values) != 2 || d.secrets.values["account-support"] == "" {
+		t.Errorf("secrets %v", d.secrets.values)
 	}
 }
 

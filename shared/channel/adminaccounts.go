@@ -3,6 +3,7 @@ package channel
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -34,12 +35,27 @@ const (
 // Accounts lists the accounts.
 func (a *Admin) Accounts(ctx context.Context) ([]Account, error) {
 	m, err := all(ctx, a.Docs, "accounts", accountID)
-	return sorted(m), err
+	if err != nil {
+		return nil, err
+	}
+	logins, err := all(ctx, a.Docs, "logins", func(l Login) string { return l.Account })
+	list := sorted(m)
+	for i, acc := range list {
+		list[i].Status = logins[acc.ID].latest(acc.Status)
+	}
+	return list, err
 }
 
 // Account returns one account.
 func (a *Admin) Account(ctx context.Context, id string) (*Account, error) {
-	return one[Account](ctx, a.Docs, "account", id, accountPath)
+	acc, err := one[Account](ctx, a.Docs, "account", id, accountPath)
+	if err != nil {
+		return nil, err
+	}
+	var l Login
+	err = a.Docs.Get(ctx, &Ref{Path: loginPath(id), Into: &l})
+	acc.Status = l.latest(acc.Status)
+	return acc, err
 }
 
 // one reads a document by an ID from outside.
@@ -58,7 +74,7 @@ func one[T any](ctx context.Context, r Reader, what, id string, path func(string
 // here. It logs in to both servers and saves the account with what they
 // answered (AC-3).
 func (a *Admin) PutAccount(ctx context.Context, id string, f AccountForm) (*Account, error) {
-	acc := Account{ID: id, User: f.User, Address: email.Normalize(f.Address), Service: cmp.Or(f.Service, serviceIMAP), Incoming: f.Incoming, Outgoing: f.Outgoing, Secret: "account-" + id, OutboundOnly: f.OutboundOnly, Folders: f.Folders}
+	acc := Account{ID: id, User: f.User, Address: email.Normalize(f.Address), Service: cmp.Or(f.Service, serviceIMAP), Incoming: f.Incoming, Outgoing: f.Outgoing, OutboundOnly: f.OutboundOnly, Folders: f.Folders}
 	if acc.OutboundOnly {
 		acc.Incoming, acc.Folders = Server{}, nil
 	} else if len(acc.Folders) == 0 {
@@ -67,65 +83,65 @@ func (a *Admin) PutAccount(ctx context.Context, id string, f AccountForm) (*Acco
 	if err := a.admit(ctx, a.Docs, acc); err != nil {
 		return nil, err
 	}
-	password, err := a.password(ctx, acc, f.Password)
+	old, err := get[Account](ctx, a.Docs, accountPath(id))
 	if err != nil {
 		return nil, err
 	}
-	acc.Status = a.verify(ctx, acc, password)
+	password, err := a.password(ctx, &acc, old, f.Password)
+	if err != nil {
+		return nil, err
+	}
+	acc.Status = checked(acc, a.Mail.Verify(ctx, acc, password), a.Now())
 	fault.Step(ctx, "admin.verified")
 	err = a.save(ctx, func(ctx context.Context, tx Tx, now time.Time) error {
 		if err := a.admit(ctx, tx, acc); err != nil {
 			return err
 		}
-		old, err := get[Account](ctx, tx, accountPath(id))
+		have, err := get[Account](ctx, tx, accountPath(id))
 		if err != nil {
 			return err
 		}
-		if old != nil && acc.Status.LastSuccess.IsZero() {
-			acc.Status.LastSuccess = old.Status.LastSuccess
+		if (have == nil) != (old == nil) || have != nil && have.Secret != acc.Secret {
+			return conflict("account %s was made or deleted by somebody else meanwhile; save it again", id)
 		}
 		acc.UpdatedAt = now
 		tx.Set(accountPath(id), acc)
+		tx.Set(loginPath(id), login(acc))
+		tx.Delete(discardPath(acc.Secret))
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("save account %s: %w", id, err)
+		return nil, errors.Join(fmt.Errorf("save account %s: %w", id, err), a.doubt(ctx, acc.Secret, 0))
 	}
 	return &acc, nil
 }
 
-// password stores a new password, or reads the one that is there.
-func (a *Admin) password(ctx context.Context, acc Account, given string) (string, error) {
-	if given != "" {
-		if err := a.Secrets.Put(ctx, acc.Secret, given); err != nil {
-			return "", fmt.Errorf("store the password of account %s: %w", acc.ID, err)
-		}
-		return given, nil
-	}
-	old, err := get[Account](ctx, a.Docs, accountPath(acc.ID))
-	if err != nil {
-		return "", err
-	}
-	if old == nil {
+// password stores a new password, or reads the one that is there. It fills in
+// what the account keeps of the old one: the name of its secret and its status.
+func (a *Admin) password(ctx context.Context, acc, old *Account, given string) (string, error) {
+	var err error
+	switch {
+	case old != nil:
+		acc.Secret, acc.Status = old.Secret, old.Status
+	case given == "":
 		return "", &Invalid{[]Field{{"password", "missing"}}}
+	default:
+		// No account ever has this name again, so that removing it late cannot
+		// hit a successor with the same ID.
+		acc.Secret = accountSecrets + acc.ID + "-" + strings.ToLower(rand.Text()[:10])
+		err = a.doubt(ctx, acc.Secret, savingTakes)
 	}
-	have, err := a.Secrets.Get(ctx, acc.Secret)
+	switch {
+	case err != nil:
+	case given == "":
+		given, err = a.Secrets.Get(ctx, acc.Secret)
+	default:
+		err = a.Secrets.Put(ctx, acc.Secret, given)
+	}
 	if err != nil {
-		return "", fmt.Errorf("secret of account %s: %w", acc.ID, err)
+		return "", fmt.Errorf("password of account %s: %w", acc.ID, err)
 	}
-	return have, nil
-}
-
-// verify logs in and returns what that says of the account.
-func (a *Admin) verify(ctx context.Context, acc Account, secret string) AccountStatus {
-	err := a.Mail.Verify(ctx, acc, secret)
-	st := AccountStatus{Valid: err == nil, CheckedAt: a.Now().UTC()}
-	if err != nil {
-		st.Error = err.Error()
-		return st
-	}
-	st.LastSuccess = st.CheckedAt
-	return st
+	return given, nil
 }
 
 // VerifyAccount logs in again and stores the answer.
@@ -136,16 +152,12 @@ func (a *Admin) VerifyAccount(ctx context.Context, id string) (*Account, error) 
 	}
 	secret, err := a.Secrets.Get(ctx, acc.Secret)
 	if err != nil {
-		return nil, fmt.Errorf("secret of account %s: %w", id, err)
+		return nil, fmt.Errorf("password of account %s: %w", id, err)
 	}
-	st := a.verify(ctx, *acc, secret)
-	if !st.Valid {
-		st.LastSuccess = acc.Status.LastSuccess
-	}
-	acc.Status = st
-	err = a.save(ctx, func(_ context.Context, tx Tx, _ time.Time) error {
-		tx.Patch(accountPath(id), map[string]any{"status": st})
-		return nil
+	acc.Status = checked(*acc, a.Mail.Verify(ctx, *acc, secret), a.Now())
+	err = a.Docs.Write(ctx, func(tx Tx) {
+		tx.Patch(accountPath(id), map[string]any{"status": acc.Status})
+		tx.Set(loginPath(id), login(*acc))
 	})
 	if errors.Is(err, ErrMissing) {
 		err = notFound("account", id)
@@ -153,12 +165,14 @@ func (a *Admin) VerifyAccount(ctx context.Context, id string) (*Account, error) 
 	return acc, err
 }
 
-// DeleteAccount removes an account that nothing uses (AC-5).
+// DeleteAccount removes an account that nothing uses (AC-5), and then its
+// password. Should it end between the two, Logins removes the password.
 func (a *Admin) DeleteAccount(ctx context.Context, id string) error {
-	if _, err := a.Account(ctx, id); err != nil {
+	acc, err := a.Account(ctx, id)
+	if err != nil {
 		return err
 	}
-	return a.save(ctx, func(ctx context.Context, tx Tx, _ time.Time) error {
+	err = a.save(ctx, func(ctx context.Context, tx Tx, now time.Time) error {
 		queues, err := all(ctx, tx, "queues", queueID)
 		if err != nil {
 			return err
@@ -176,8 +190,17 @@ func (a *Admin) DeleteAccount(ctx context.Context, id string) error {
 			return conflict("account %s is in use by %s", id, strings.Join(users, ", "))
 		}
 		tx.Delete(accountPath(id))
+		tx.Delete(loginPath(id))
+		tx.Set(discardPath(acc.Secret), Discard{Secret: acc.Secret, Due: now})
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	if err := discard(ctx, a.Docs, a.Secrets, acc.Secret); err != nil {
+		return fmt.Errorf("account %s is deleted, its password will be: %w", id, err)
+	}
+	return nil
 }
 
 // admit names what is wrong with an account, alone and among the others.

@@ -59,6 +59,8 @@ func (s Seed) store(tx Tx, w world, agents map[string]Agent, now time.Time) {
 	for _, acc := range s.Accounts {
 		if old, ok := w.accounts[acc.ID]; ok {
 			acc.Status = old.Status
+		} else {
+			tx.Set(loginPath(acc.ID), login(acc)) // due at once where nobody ever logged in
 		}
 		acc.UpdatedAt = now
 		tx.Set(accountPath(acc.ID), acc)

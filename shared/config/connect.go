@@ -24,7 +24,7 @@ type Clients struct {
 	Docs    *store.Store
 	Archive *archive.GCS
 	Bus     Bus
-	Secrets channel.Secrets
+	Secrets channel.Vault
 	Config  *channel.Configuration
 }
 

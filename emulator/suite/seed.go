@@ -45,9 +45,14 @@ func (s *Suite) seed(ctx context.Context) error {
 	return s.repoint(ctx)
 }
 
-// jobs are the Cloud Scheduler's; Terraform makes the same ones.
+// jobs are the Cloud Scheduler's; Terraform makes the same ones. While the
+// channel is OFF they stand still (CH-1), also in a suite that starts so.
 func (s *Suite) jobs(ctx context.Context) error {
 	c, err := s.schedules(ctx)
+	if err != nil {
+		return err
+	}
+	set, err := doc[channel.Settings](ctx, s, "settings/channel")
 	if err != nil {
 		return err
 	}
@@ -59,6 +64,12 @@ func (s *Suite) jobs(ctx context.Context) error {
 	} {
 		j.TimeZone, j.Data = "UTC", []byte("{}")
 		if err := c.Set(ctx, j); err != nil {
+			return fmt.Errorf("job %s: %w", j.Name, err)
+		}
+		if set.Email {
+			continue
+		}
+		if err := c.Pause(ctx, j.Name); err != nil {
 			return fmt.Errorf("job %s: %w", j.Name, err)
 		}
 	}

@@ -21,7 +21,11 @@ type arrival struct {
 	mail  *email.Mail
 	files []Attachment
 	cat   *Catalog
+	keys  [][]byte // of the subject tokens, when the subject seems to hold one
 	now   time.Time
+
+	forged  bool   // the sender's address failed authentication
+	refused string // why a token in the subject was not followed
 }
 
 // maxSources bounds how many deliveries of one mail are remembered.
@@ -45,6 +49,11 @@ func (a *arrival) store(ctx context.Context, tx Tx) ([]History, error) {
 		return nil, nil
 	}
 	d := a.decide(k)
+	if d.Join == "" && !a.report() {
+		if d, err = a.byToken(ctx, tx, &k, d); err != nil {
+			return nil, err
+		}
+	}
 	if d.Join == "" {
 		return a.open(tx, k, d)
 	}
@@ -119,6 +128,20 @@ func (k *known) loadSessions(ctx context.Context, tx Tx) error {
 	for _, m := range k.mails {
 		need(m.Session)
 	}
+	return k.follow(ctx, tx, want)
+}
+
+// find reads one more session and returns it, or what it was merged into; nil
+// when there is none.
+func (k *known) find(ctx context.Context, tx Tx, id string) (*Session, error) {
+	if err := k.follow(ctx, tx, []string{id}); err != nil {
+		return nil, err
+	}
+	return k.current(&Mail{Session: id}), nil
+}
+
+// follow reads sessions and those that they were merged into.
+func (k *known) follow(ctx context.Context, tx Tx, want []string) error {
 	for len(want) > 0 {
 		docs, refs := make([]Session, len(want)), make([]*Ref, len(want))
 		for i, id := range want {
@@ -132,7 +155,9 @@ func (k *known) loadSessions(ctx context.Context, tx Tx) error {
 		for i, id := range ids {
 			if refs[i].Found {
 				k.sessions[id] = &docs[i]
-				need(docs[i].MergedInto)
+				if into := docs[i].MergedInto; into != "" && k.sessions[into] == nil && !slices.Contains(want, into) {
+					want = append(want, into)
+				}
 			}
 		}
 	}
@@ -288,7 +313,10 @@ func (a *arrival) write(tx Tx, k known, d thread.Decision, s Session, sc reply.S
 	h := entry(&s, kind, "received-"+k.id, ActorEndUser, a.now)
 	h.Message, h.Rule, h.To = k.id, string(d.Rule), string(s.State)
 	h.Began = s.Messages == 1 && d.Rule != thread.RuleExpired
-	h.Inputs = []string{"by:" + d.By, "account:" + a.Account, "class:" + string(a.mail.Class), "linked:" + d.Linked}
+	if a.refused != "" {
+		h.Inputs = append(h.Inputs, "token:"+a.refused)
+	}
+	h.Inputs = append(h.Inputs, "by:"+d.By, "account:"+a.Account, "class:"+string(a.mail.Class), "linked:"+d.Linked)
 	if answer && msg.NoAnswer == "" {
 		h.Scenario = string(sc)
 	}

@@ -21,6 +21,7 @@ type Desk struct {
 	Docs    Docs
 	Archive Archive
 	Bus     Bus
+	Secrets Secrets
 	Config  *Configuration
 	Now     Clock
 }

@@ -164,7 +164,7 @@ func newDesks(t *testing.T) *desks {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { d.docs.Close() })
-	d.desk = channel.Desk{Docs: d.docs, Archive: d.archive, Bus: d.bus, Config: channel.NewConfiguration(d.docs), Now: d.clock}
+	d.desk = channel.Desk{Docs: d.docs, Archive: d.archive, Bus: d.bus, Secrets: d.secrets, Config: channel.NewConfiguration(d.docs), Now: d.clock}
 	d.admin = channel.Admin{Docs: d.docs, Secrets: d.secrets, Bus: d.bus, Mail: deskMail{}, Schedule: d.schedule, Now: d.clock}
 	d.read = channel.Read{Docs: d.docs, Archive: d.archive}
 	if err := d.admin.Seed(t.Context(), demo()); err != nil {

@@ -60,6 +60,9 @@ func (d *Desk) reply(ctx context.Context, who Actor, id string, w Words) (*outgo
 			bad.add("subject", "subject line editing is off (subject_edit)")
 		}
 	}
+	if n.draft.Subject, err = d.mark(ctx, cat, s, n.draft.Subject); err != nil {
+		return nil, err
+	}
 	return n, bad.err()
 }
 

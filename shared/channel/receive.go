@@ -11,6 +11,7 @@ import (
 	"emailchannel.dev/emailchannel/shared/email"
 	"emailchannel.dev/emailchannel/shared/event"
 	"emailchannel.dev/emailchannel/shared/fault"
+	"emailchannel.dev/emailchannel/shared/session"
 )
 
 // Receive turns an archived mail into a message of a session: it parses,
@@ -19,6 +20,7 @@ type Receive struct {
 	Docs    Docs
 	Archive Archive
 	Bus     Bus
+	Secrets Secrets
 	Config  *Configuration
 	Now     Clock
 	Limits  email.Limits
@@ -63,6 +65,11 @@ func (r *Receive) receive(ctx context.Context, e event.Received) error {
 		return err
 	}
 	a := arrival{Received: e, mail: m, files: files, cat: cat, now: r.Now().UTC()}
+	if session.HasToken(m.Subject) {
+		if a.keys, err = subjectKeys(ctx, r.Secrets, cat); err != nil {
+			return err
+		}
+	}
 	var entries []History
 	err = r.Docs.Update(ctx, func(ctx context.Context, tx Tx) error {
 		entries, err = a.store(ctx, tx)
@@ -71,6 +78,7 @@ func (r *Receive) receive(ctx context.Context, e event.Received) error {
 	if err != nil {
 		return fmt.Errorf("store mail %s: %w", e.Object, err)
 	}
+	a.logRefusal(ctx)
 	return announce(ctx, r.Bus, r.Docs, "receive", entries...)
 }
 

@@ -33,8 +33,13 @@ func (a *flakyArchive) Open(ctx context.Context, name string) (io.ReadCloser, er
 // arrive archives a mail of the customer and returns its event.
 func (d *desks) arrive(id, fields string) event.Received {
 	d.Helper()
-	raw := fmt.Sprintf("From: Cleo Customer <cleo@customer.example>\r\nTo: support@example.com\r\nSubject: Broken lamp\r\nMessage-ID: <%s@customer.example>\r\n%s\r\nIt broke.\r\n", id, fields)
-	src := event.Source{Account: "support", Folder: "INBOX", UIDValidity: 1, UID: uint32(d.clock().Unix())}
+	return d.mail("support", fmt.Sprintf("From: Cleo Customer <cleo@customer.example>\r\nTo: support@example.com\r\nSubject: Broken lamp\r\nMessage-ID: <%s@customer.example>\r\n%s\r\nIt broke.\r\n", id, fields))
+}
+
+// mail archives a mail that came in on an account and returns its event.
+func (d *desks) mail(account, raw string) event.Received {
+	d.Helper()
+	src := event.Source{Account: account, Folder: "INBOX", UIDValidity: 1, UID: uint32(d.clock().Unix())}
 	if err := d.archive.Put(d.Context(), src.Key(), "message/rfc822", strings.NewReader(raw)); err != nil {
 		d.Fatal(err)
 	}
@@ -42,7 +47,7 @@ func (d *desks) arrive(id, fields string) event.Received {
 }
 
 func (d *desks) receive(archive channel.Archive) *channel.Receive {
-	return &channel.Receive{Docs: d.docs, Archive: archive, Bus: d.bus, Config: d.desk.Config, Now: d.clock, Limits: email.DefaultLimits()}
+	return &channel.Receive{Docs: d.docs, Archive: archive, Bus: d.bus, Secrets: d.secrets, Config: d.desk.Config, Now: d.clock, Limits: email.DefaultLimits()}
 }
 
 func (d *desks) quarantine() []channel.Quarantined {

@@ -12,10 +12,11 @@ import (
 
 // Settings are the channel's own, in settings/channel.
 type Settings struct {
-	Version      int64            `json:"version"` // grows with every change of any setting
-	Email        bool             `json:"email"`   // CH-1
-	Queues       bool             `json:"queues"`  // QU-1: the tile on the global queue page
-	SubjectToken bool             `json:"subject_token"`
+	Version      int64            `json:"version"`               // grows with every change of any setting
+	Email        bool             `json:"email"`                 // CH-1
+	Queues       bool             `json:"queues"`                // QU-1: the tile on the global queue page
+	SubjectToken bool             `json:"subject_token"`         // CH-2
+	SubjectKey   string           `json:"subject_key,omitempty"` // secret that signs the tokens; made when CH-2 is first switched on
 	SubjectEdit  bool             `json:"subject_edit"`
 	Company      string           `json:"company"`
 	Session      session.Settings `json:"session"`

@@ -27,6 +27,9 @@ func Token(id string, key []byte) string {
 	return "[#" + id + "-" + sign(id, key) + "]"
 }
 
+// HasToken tells whether something in a decoded subject looks like a token, so that keys are needed to judge it.
+func HasToken(subject string) bool { return tokenLike.MatchString(subject) }
+
 // FindToken returns the ID of the first token in a decoded subject that one of the keys has signed. Keys
 // are the present one and those before it, so that a new key does not orphan mail under way. Tampered
 // says that something looked like a token and no key fits any. Whether the sender may join the session

@@ -69,6 +69,22 @@ func Takes(m Mail, s Session) bool {
 	return m.Trusted || m.Sender != "" && slices.Contains(s.Participants, m.Sender)
 }
 
+// RefuseToken tells why a mail may not join the session that a well-signed
+// token in its subject names; "" when it may (CH-5). served says that the mail
+// came in on an account of the session's queue, forged that its sender is not
+// who he claims to be, as far as mail authentication can tell.
+func RefuseToken(m Mail, s Session, served, forged bool) string {
+	switch {
+	case !served:
+		return "the session's queue is not served by this account"
+	case forged:
+		return "the sender's address failed authentication"
+	case !Takes(m, s):
+		return "the sender takes no part in the session"
+	}
+	return ""
+}
+
 // Decision is the outcome with what it rests on (AS-7).
 type Decision struct {
 	Rule   Rule

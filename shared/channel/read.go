@@ -38,8 +38,8 @@ type Filter struct {
 // maxQueues is how many values Firestore's "in" takes.
 const maxQueues = 30
 
-// Sessions lists sessions. An agent sees those of his queues, or of the one
-// that the filter names.
+// Sessions lists sessions. An agent sees those of his queues that are ON, or
+// of the one that the filter names.
 func (r *Read) Sessions(ctx context.Context, who Actor, f Filter, p PageRequest) (*Page[Session], error) {
 	q, err := f.query()
 	if err != nil {
@@ -52,13 +52,22 @@ func (r *Read) Sessions(ctx context.Context, who Actor, f Filter, p PageRequest)
 			return nil, err
 		case ag == nil || ag.Role != RoleAgent || f.Queue != "" && !slices.Contains(ag.Queues, f.Queue):
 			return nil, fmt.Errorf("sessions of queue %q: %w", f.Queue, ErrForbidden)
-		case f.Queue != "":
-		case len(ag.Queues) == 0:
+		}
+		mine := ag.Queues
+		if f.Queue != "" {
+			mine = []string{f.Queue}
+		}
+		mine, err = r.mailboxes(ctx, mine)
+		switch {
+		case err != nil:
+			return nil, err
+		case len(mine) == 0:
 			return &Page[Session]{}, nil
-		case len(ag.Queues) > maxQueues:
+		case f.Queue != "":
+		case len(mine) > maxQueues:
 			return nil, &Invalid{[]Field{{"queue", fmt.Sprintf("name one: you serve more than %d", maxQueues)}}}
 		default:
-			q.Where = append(q.Where, Where{"queue", "in", ag.Queues})
+			q.Where = append(q.Where, Where{"queue", "in", mine})
 		}
 	}
 	byTime := func(s Session) time.Time { return s.UpdatedAt }
@@ -66,6 +75,27 @@ func (r *Read) Sessions(ctx context.Context, who Actor, f Filter, p PageRequest)
 		byTime = func(s Session) time.Time { return s.CreatedAt }
 	}
 	return page(ctx, r.Docs, q, p, func(s Session) position { return position{byTime(s), s.ID} })
+}
+
+// mailboxes are those of the queues that are ON: OFF hides a queue's mailbox
+// from its agents (QU-1), also by the tile of the queue page.
+func (r *Read) mailboxes(ctx context.Context, queues []string) ([]string, error) {
+	var set Settings
+	docs := make([]Queue, len(queues))
+	refs := []*Ref{{Path: settingsPath, Into: &set}}
+	for i, id := range queues {
+		refs = append(refs, &Ref{Path: queuePath(id), Into: &docs[i]})
+	}
+	if err := r.Docs.Get(ctx, refs...); err != nil {
+		return nil, err
+	}
+	var out []string
+	for i, id := range queues {
+		if set.Queues && docs[i].On {
+			out = append(out, id)
+		}
+	}
+	return out, nil
 }
 
 // query makes the query of a filter.

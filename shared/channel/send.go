@@ -1,6 +1,7 @@
 package channel
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,21 +42,16 @@ type Outbound struct {
 	Due       time.Time         `json:"due"` // queued: next try; sending: when it counts as uncertain
 	CreatedAt time.Time         `json:"created_at"`
 	UpdatedAt time.Time         `json:"updated_at"`
-	Answer    string            `json:"answer,omitempty"` // the server's last words
-	Refused   map[string]string `json:"refused,omitempty"`
+	Answer    string            `json:"answer,omitempty"`  // the server's last words
+	Results   map[string]Result `json:"results,omitempty"` // by recipient, of those that are done
 	Bounced   string            `json:"bounced,omitempty"`
 	BouncedAt time.Time         `json:"bounced_at,omitzero"`
 }
 
-// Receipt is a server's answer to a mail that it took.
-type Receipt struct {
-	Answer  string
-	Refused map[string]string // recipients that were refused while others were taken
-}
-
 // Sender gives a mail to an account's server. It reads msg only after the
 // server has asked for the content; an error of that read ends the attempt
-// before the mail is complete.
+// before the mail is complete. The receipt tells who was refused, also with an
+// error.
 type Sender interface {
 	Send(ctx context.Context, a Account, secret, from string, to []string, size int64, msg io.Reader) (Receipt, error)
 }
@@ -118,21 +114,29 @@ func (s *Send) Handle(ctx context.Context, e event.Outbound) error {
 	}
 	a, ok := cat.Accounts[o.Account]
 	if !ok {
-		return s.finish(ctx, o, Rejected, "account "+o.Account+" does not exist", nil)
+		return s.finish(ctx, o, Rejected, "account "+o.Account+" does not exist")
 	}
 	receipt, err := s.attempt(ctx, a, o)
 	fault.Step(ctx, "send.answered")
-	switch {
-	case err == nil:
-		return s.finish(ctx, o, Accepted, receipt.Answer, receipt.Refused)
-	case errors.Is(err, ErrChanged): // another attempt has it, or Sweep noted that it asked for this one: look again
+	if errors.Is(err, ErrChanged) { // another attempt has it, or Sweep noted that it asked for this one: look again
 		return err
-	case errors.Is(err, ErrUncertain):
-		return s.finish(ctx, o, Uncertain, err.Error(), nil)
-	case errors.Is(err, ErrRejected), s.Now().Sub(o.CreatedAt) > sendFor:
-		return s.finish(ctx, o, Rejected, err.Error(), nil)
 	}
-	return s.later(ctx, o, err)
+	answer := receipt.Answer
+	if err != nil {
+		answer = err.Error()
+	}
+	if errors.Is(err, ErrUncertain) {
+		return s.finish(ctx, o, Uncertain, answer)
+	}
+	late := s.Now().Sub(o.CreatedAt) > sendFor
+	left := o.settle(receipt, err, late || errors.Is(err, ErrRejected))
+	switch {
+	case left > 0:
+		return s.later(ctx, o, answer)
+	case o.taken():
+		return s.finish(ctx, o, Accepted, answer)
+	}
+	return s.finish(ctx, o, Rejected, answer)
 }
 
 func (s *Send) attempt(ctx context.Context, a Account, o *try) (Receipt, error) {
@@ -146,7 +150,7 @@ func (s *Send) attempt(ctx context.Context, a Account, o *try) (Receipt, error) 
 	}
 	defer body.Close()
 	fault.Step(ctx, "send.connecting")
-	return s.Mail.Send(ctx, a, secret, o.From, o.To, o.Size, &claiming{Reader: body, claim: func() error { return s.claim(ctx, o) }})
+	return s.Mail.Send(ctx, a, secret, o.From, o.left(), o.Size, &claiming{Reader: body, claim: func() error { return s.claim(ctx, o) }})
 }
 
 // claiming claims the mail at the moment the server wants its content.
@@ -178,26 +182,24 @@ func (s *Send) claim(ctx context.Context, o *try) error {
 	return err
 }
 
-// later puts the mail back with a back-off.
-func (s *Send) later(ctx context.Context, o *try, cause error) error {
+// later puts the mail back with a back-off, for the recipients that are left.
+func (s *Send) later(ctx context.Context, o *try, answer string) error {
 	wait := min(sendFirst<<min(o.Attempts, 10), sendMost)
 	now := s.Now().UTC()
 	return s.Docs.Write(ctx, func(tx Tx) {
-		o.patch(tx, map[string]any{"state": Queued, "attempts": o.Attempts + 1, "due": now.Add(wait), "updated_at": now, "answer": cause.Error()})
+		o.patch(tx, map[string]any{"state": Queued, "attempts": o.Attempts + 1, "due": now.Add(wait), "updated_at": now, "answer": answer, "results": o.Results})
 	})
 }
 
-// finish stores the outcome; a failed mail of an agent is told to him by the
-// session's history.
-func (s *Send) finish(ctx context.Context, o *try, state OutState, answer string, refused map[string]string) error {
+// finish stores the outcome; what failed of an agent's mail is told to him by
+// the session's history.
+func (s *Send) finish(ctx context.Context, o *try, state OutState, answer string) error {
 	now := s.Now().UTC()
-	fields := map[string]any{"state": state, "due": nil, "updated_at": now, "answer": answer}
-	if len(refused) > 0 {
-		fields["refused"] = refused
-	}
+	fields := map[string]any{"state": state, "due": nil, "updated_at": now, "answer": answer, "results": o.Results}
+	failed := o.failed()
 	var h History
-	if state != Accepted || len(refused) > 0 {
-		h = History{ID: "send-" + o.ID, Session: o.Session, Kind: session.KindSendFailed, At: now, Actor: ActorChannel, Agent: o.Agent, Message: o.Message, To: string(state), Note: answer}
+	if state != Accepted || failed != "" {
+		h = History{ID: "send-" + o.ID, Session: o.Session, Kind: session.KindSendFailed, At: now, Actor: ActorChannel, Agent: o.Agent, Message: o.Message, To: string(state), Note: cmp.Or(failed, answer)}
 	}
 	return s.Docs.Write(ctx, func(tx Tx) {
 		o.patch(tx, fields)

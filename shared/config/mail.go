@@ -52,9 +52,9 @@ func (m *Mail) Send(ctx context.Context, a channel.Account, secret, from string,
 	r := channel.Receipt{Answer: got.Response}
 	for rcpt, refusal := range got.Refused {
 		if r.Refused == nil {
-			r.Refused = map[string]string{}
+			r.Refused = map[string]channel.Refusal{}
 		}
-		r.Refused[rcpt] = refusal.Error()
+		r.Refused[rcpt] = channel.Refusal{Status: refusal.Enhanced, Answer: refusal.Error(), Temporary: refusal.Temporary()}
 	}
 	var se *mailbox.ServerError
 	switch {

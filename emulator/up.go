@@ -100,6 +100,7 @@ func up(ctx context.Context, args []string) error {
 	fs := flag.NewFlagSet("up", flag.ContinueOnError)
 	var f suiteFlags
 	f.register(fs)
+	fs.BoolVar(&f.Google, "google", false, "use Google's own Firestore and Pub/Sub emulators, where they are installed; keeps nothing")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -111,6 +112,9 @@ func up(ctx context.Context, args []string) error {
 		return err
 	}
 	printAddrs(os.Stdout, s.Addrs)
+	for _, limit := range s.Limits() {
+		fmt.Println("note:", limit)
+	}
 	fmt.Println("ready: mail to support@example.com, billing@example.com or hilfe@example.com by SMTP; scripts/demo shows the way of three")
 	<-ctx.Done()
 	return s.Close()

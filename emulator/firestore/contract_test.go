@@ -30,7 +30,7 @@ func TestContract(t *testing.T) {
 		contract(t, client(t, addr, testProject))
 	})
 	t.Run("google", func(t *testing.T) {
-		contract(t, client(t, google(t), testProject))
+		contract(t, client(t, googleAddr(t), testProject))
 	})
 }
 

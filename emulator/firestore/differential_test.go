@@ -20,7 +20,7 @@ import (
 // indexes, and to Google's emulator, and expects the same answers. FIRESTORE_TEST_SEED repeats a run and
 // FIRESTORE_TEST_SECONDS makes it longer.
 func TestDifferential(t *testing.T) {
-	reference := raw(t, google(t))
+	reference := raw(t, googleAddr(t))
 	_, plain := start(t, Options{})
 	indexed, indexedAddr := start(t, Options{})
 	indexed.store.scanBelow = 0

@@ -17,8 +17,6 @@ type Options struct {
 	Indexes []byte
 	// Now is the clock of commit, read and server timestamps; nil: time.Now.
 	Now func() time.Time
-	// Idle is how long a transaction may do nothing before it is dropped, and its locks with it; 0: the cloud's 60 s.
-	Idle time.Duration
 }
 
 // Server is an embedded Firestore. Its methods may be called concurrently.
@@ -42,7 +40,7 @@ func Open(o Options) (*Server, error) {
 	}
 	s := &Server{store: newStore(), locks: newLockTable()}
 	s.store.clock.now = o.Now
-	s.transactions = newTransactions(s.locks, o.Idle)
+	s.transactions = newTransactions(s.locks)
 	if o.Indexes != nil {
 		d, err := parseIndexes(o.Indexes)
 		if err != nil {

@@ -1,7 +1,6 @@
 package firestore
 
 import (
-	"cmp"
 	"encoding/binary"
 	"math/rand/v2"
 	"sync"
@@ -37,7 +36,6 @@ type transaction struct {
 // a rollback and the expiry never meet.
 type transactions struct {
 	locks *lockTable
-	idle  time.Duration
 
 	mu   sync.Mutex
 	open map[string]*transaction
@@ -45,8 +43,8 @@ type transactions struct {
 	salt uint64 // makes IDs of an earlier process unknown to this one
 }
 
-func newTransactions(locks *lockTable, idle time.Duration) *transactions {
-	return &transactions{locks: locks, idle: cmp.Or(idle, transactionIdle), open: map[string]*transaction{}, salt: rand.Uint64()}
+func newTransactions(locks *lockTable) *transactions {
+	return &transactions{locks: locks, open: map[string]*transaction{}, salt: rand.Uint64()}
 }
 
 // begin opens a transaction. An ID is salt, number and age: a retry inherits the age of its first attempt from
@@ -74,7 +72,7 @@ func (r *transactions) begin(conn, database string, o *pb.TransactionOptions, no
 	id = binary.BigEndian.AppendUint64(id, r.next)
 	tx.id = string(binary.BigEndian.AppendUint64(id, tx.owner.age))
 	r.open[tx.id] = tx
-	tx.timer = time.AfterFunc(r.idle, func() { r.expire(tx) })
+	tx.timer = time.AfterFunc(transactionIdle, func() { r.expire(tx) })
 	return tx, nil
 }
 
@@ -100,7 +98,7 @@ func (r *transactions) enter(id []byte, database string) (*transaction, error) {
 
 func (r *transactions) leave(tx *transaction) {
 	rest := transactionTotal - time.Since(tx.started)
-	tx.timer.Reset(max(0, min(r.idle, rest)))
+	tx.timer.Reset(max(0, min(transactionIdle, rest)))
 	tx.serial.Unlock()
 }
 

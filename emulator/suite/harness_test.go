@@ -55,7 +55,7 @@ func start(t testing.TB, isolate bool) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := suite.Start(t.Context(), suite.Options{Data: t.TempDir(), Isolate: isolate, Indexes: indexes, Idle: 2 * time.Second})
+	s, err := suite.Start(t.Context(), suite.Options{Data: t.TempDir(), Isolate: isolate, Indexes: indexes})
 	if err != nil {
 		t.Fatal(err)
 	}

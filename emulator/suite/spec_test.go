@@ -50,7 +50,7 @@ func site(t *testing.T, change func(*channel.Seed)) *world {
 	if change != nil {
 		change(&seed)
 	}
-	s, err := suite.Start(t.Context(), suite.Options{Data: t.TempDir(), Config: &seed, Indexes: indexes, Idle: 2 * time.Second})
+	s, err := suite.Start(t.Context(), suite.Options{Data: t.TempDir(), Config: &seed, Indexes: indexes})
 	if err != nil {
 		t.Fatal(err)
 	}

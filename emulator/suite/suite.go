@@ -43,7 +43,7 @@ type Options struct {
 	Isolate  bool          // functions in a process of their own, as in the cloud, restarted when it ends
 	Specs    string        // directory with the CRMs' OpenAPI files; empty: no check
 	Indexes  []byte        // firestore.indexes.json; nil: composite indexes are not enforced
-	Idle     time.Duration // after which the locks of a transaction are free whose process died; 0: the cloud's 60 s
+	Google   bool          // Google's Firestore and Pub/Sub emulators in place of ours, where installed; nothing is kept
 	Log      *slog.Logger  // nil: slog.Default
 }
 
@@ -77,8 +77,10 @@ type Suite struct {
 	opt       Options
 	dir       string
 	temporary bool
-	firestore *firestore.Server
-	broker    *pubsub.Broker
+	firestore *firestore.Server // nil with Options.Google
+	pubsub    *pubsub.Broker    // nil with Options.Google
+	google    *googleBroker     // nil without it
+	broker    broker            // one of the two
 	storage   *storage.Server
 	scheduler *scheduler.Server
 	secrets   *secrets.Server
@@ -116,7 +118,9 @@ func (s *Suite) start(ctx context.Context) error {
 		}
 		s.dir, s.temporary = dir, true
 	}
-	for _, step := range []func() error{s.loadClock, s.listen, s.open, s.serve, s.topics,
+	for _, step := range []func() error{s.loadClock, s.listen,
+		func() error { return s.startGoogle(ctx) },
+		s.open, s.serve, s.topics,
 		func() error { return s.startFunctions(ctx) },
 		func() error { return s.seed(ctx) },
 		func() error { return s.jobs(ctx) },
@@ -171,10 +175,9 @@ func (s *Suite) listen() error {
 func (s *Suite) open() error {
 	var err error
 	sub := func(name string) string { return filepath.Join(s.dir, name) }
-	if s.firestore, err = firestore.Open(firestore.Options{Dir: sub("firestore"), Indexes: s.opt.Indexes, Now: s.Clock.Now, Idle: s.opt.Idle}); err != nil {
-		return fmt.Errorf("firestore: %w", err)
+	if err := s.openCloud(sub); err != nil {
+		return err
 	}
-	s.stops = append(s.stops, func() { s.firestore.Close() })
 	if s.storage, err = storage.Open(storage.Options{Dir: sub("storage"), Buckets: []string{Bucket}, Now: s.Clock.Now}); err != nil {
 		return fmt.Errorf("storage: %w", err)
 	}
@@ -195,10 +198,6 @@ func (s *Suite) open() error {
 		return fmt.Errorf("zendesk: %w", err)
 	}
 	s.stops = append(s.stops, func() { s.zendesk.Close() })
-	if s.broker, err = pubsub.Open(pubsub.Options{Dir: sub("pubsub"), Clock: s.Clock, Faults: s.deliveryFault, Paused: true}); err != nil {
-		return fmt.Errorf("pubsub: %w", err)
-	}
-	s.stops = append(s.stops, func() { s.broker.Close() })
 	if s.scheduler, err = scheduler.Open(scheduler.Options{Dir: sub("scheduler"), Clock: s.Clock, Publish: s.broker.Publish}); err != nil {
 		return fmt.Errorf("scheduler: %w", err)
 	}
@@ -209,6 +208,33 @@ func (s *Suite) open() error {
 		_ = s.broker.Quiet(ctx) // what is not quiet by then runs on in the new time
 	})
 	s.bell = newBell(s)
+	return nil
+}
+
+// broker is what the suite itself asks of Pub/Sub, its own or Google's.
+type broker interface {
+	ensurer
+	Publish(ctx context.Context, topic string, data []byte, attrs map[string]string) error
+	Pause(on bool)                   // pushes
+	Idle() bool                      // nothing is queued, running or waiting for a retry
+	Quiet(ctx context.Context) error // returns when no push runs or could run now
+}
+
+// openCloud opens Firestore and Pub/Sub.
+func (s *Suite) openCloud(sub func(string) string) error {
+	if s.opt.Google {
+		return s.openGoogle()
+	}
+	var err error
+	if s.firestore, err = firestore.Open(firestore.Options{Dir: sub("firestore"), Indexes: s.opt.Indexes, Now: s.Clock.Now}); err != nil {
+		return fmt.Errorf("firestore: %w", err)
+	}
+	s.stops = append(s.stops, func() { s.firestore.Close() })
+	if s.pubsub, err = pubsub.Open(pubsub.Options{Dir: sub("pubsub"), Clock: s.Clock, Faults: s.deliveryFault, Paused: true}); err != nil {
+		return fmt.Errorf("pubsub: %w", err)
+	}
+	s.broker = s.pubsub
+	s.stops = append(s.stops, func() { s.pubsub.Close() })
 	return nil
 }
 
@@ -230,8 +256,10 @@ func (s *Suite) deliveryFault(sub string) pubsub.Fault {
 
 // serve starts the servers of all parts but the functions.
 func (s *Suite) serve() error {
-	s.grpc("firestore", s.firestore.Register, grpc.StatsHandler(s.firestore.Connections()))
-	s.grpc("pubsub", s.broker.Register)
+	if !s.opt.Google {
+		s.grpc("firestore", s.firestore.Register, grpc.StatsHandler(s.firestore.Connections()))
+		s.grpc("pubsub", s.pubsub.Register)
+	}
 	s.grpc("scheduler", func(r grpc.ServiceRegistrar) { s.scheduler.Register(r); s.secrets.Register(r) })
 	s.http("storage", s.faulty("storage", s.storage.Handler()))
 	s.http("zendesk", s.zendesk)

@@ -1,6 +1,7 @@
 package suite
 
 import (
+	"fmt"
 	"time"
 
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
@@ -40,6 +41,12 @@ const (
 
 func topicName(topic string) string { return "projects/" + Project + "/topics/" + topic }
 
+// ensurer makes topics and subscriptions as they are described.
+type ensurer interface {
+	EnsureTopic(*pubsubpb.Topic) error
+	EnsureSubscription(*pubsubpb.Subscription) error
+}
+
 func (s *Suite) topics() error {
 	seen := map[string]bool{}
 	for _, sub := range append([]subscription{{topic: event.TopicDead}}, subscriptions...) {
@@ -48,7 +55,7 @@ func (s *Suite) topics() error {
 		}
 		seen[sub.topic] = true
 		if err := s.broker.EnsureTopic(&pubsubpb.Topic{Name: topicName(sub.topic)}); err != nil {
-			return err
+			return fmt.Errorf("topic %s: %w", sub.topic, err)
 		}
 	}
 	for _, sub := range subscriptions {
@@ -65,7 +72,7 @@ func (s *Suite) topics() error {
 			pb.DeadLetterPolicy = &pubsubpb.DeadLetterPolicy{DeadLetterTopic: topicName(event.TopicDead), MaxDeliveryAttempts: deadAfter}
 		}
 		if err := s.broker.EnsureSubscription(pb); err != nil {
-			return err
+			return fmt.Errorf("subscription %s: %w", pb.Name, err)
 		}
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"emailchannel.dev/emailchannel/shared/channel"
+	"emailchannel.dev/emailchannel/shared/email"
 )
 
 // items is a list that has no pages.
@@ -110,6 +111,14 @@ func (s *server) deleteQueue(c *call) (any, error) {
 	return nil, s.Admin.DeleteQueue(c.ctx(), c.id(), q["move_to"])
 }
 
+func (s *server) importHolidays(c *call) (any, error) {
+	calendar, err := c.content("text/calendar", maxCalendar)
+	if err != nil {
+		return nil, err
+	}
+	return s.Admin.ImportHolidays(c.ctx(), c.id(), calendar)
+}
+
 func (s *server) listAgents(c *call) (any, error) { return listed(s.Admin.Agents(c.ctx())) }
 func (s *server) getAgent(c *call) (any, error)   { return s.Admin.Agent(c.ctx(), c.agent(c.id())) }
 
@@ -128,6 +137,12 @@ type agentBody struct {
 func (s *server) putAgent(c *call) (any, error) {
 	var in agentBody
 	if err := c.body(&in); err != nil {
+		return nil, err
+	}
+	if in.ID != "" && email.Normalize(in.ID) == email.Normalize(c.id()) {
+		in.ID = c.id() // the same in other letters
+	}
+	if err := c.same(in.ID); err != nil {
 		return nil, err
 	}
 	return s.Admin.PutAgent(c.ctx(), c.id(), in.AgentForm)

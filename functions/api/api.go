@@ -18,14 +18,9 @@ import (
 
 	"emailchannel.dev/emailchannel/shared/channel"
 	"emailchannel.dev/emailchannel/shared/config"
-	"emailchannel.dev/emailchannel/shared/trigger"
 )
 
-func init() {
-	functions.HTTP("API", trigger.Lazy(func(ctx context.Context) (http.Handler, error) {
-		return Handler(ctx, config.OS("api"))
-	}))
-}
+func init() { functions.HTTP("API", config.Function("api", Handler)) }
 
 // Handler makes the function from its surroundings.
 func Handler(ctx context.Context, env config.Env) (http.Handler, error) {
@@ -46,7 +41,7 @@ func Handler(ctx context.Context, env config.Env) (http.Handler, error) {
 		return nil, err
 	}
 	return New(Deps{
-		Desk:  &channel.Desk{Docs: c.Docs, Archive: c.Archive, Bus: c.Bus, Config: c.Config, Now: env.Now},
+		Desk:  &channel.Desk{Docs: c.Docs, Archive: c.Archive, Bus: c.Bus, Secrets: c.Secrets, Config: c.Config, Now: env.Now},
 		Admin: &channel.Admin{Docs: c.Docs, Secrets: c.Secrets, Bus: c.Bus, Mail: mail, Schedule: jobs, Now: env.Now},
 		Read:  &channel.Read{Docs: c.Docs, Archive: c.Archive},
 		Auth:  callers,

@@ -18,6 +18,7 @@ import (
 	"emailchannel.dev/emailchannel/shared/reply"
 	routing "emailchannel.dev/emailchannel/shared/route"
 	"emailchannel.dev/emailchannel/shared/session"
+	"emailchannel.dev/emailchannel/shared/store"
 )
 
 func load(t *testing.T) *openapi3.T {
@@ -85,7 +86,7 @@ func TestSchemasHaveTheFieldsOfTheirTypes(t *testing.T) {
 		"Settings": reflect.TypeFor[channel.Settings](), "SettingsInput": reflect.TypeFor[settingsBody](), "SessionSettings": reflect.TypeFor[session.Settings](), "Threshold": reflect.TypeFor[session.Threshold](),
 		"Caps": reflect.TypeFor[reply.Caps](), "CRM": reflect.TypeFor[channel.CRMSettings](), "RecordSettings": reflect.TypeFor[crm.Settings](),
 		"Account": reflect.TypeFor[accountView](), "AccountInput": reflect.TypeFor[accountBody](), "AccountStatus": reflect.TypeFor[channel.AccountStatus](), "Server": reflect.TypeFor[channel.Server](),
-		"Queue": reflect.TypeFor[channel.Queue](), "Policy": reflect.TypeFor[routing.Policy](), "Hours": reflect.TypeFor[hours.Hours](), "Interval": reflect.TypeFor[hours.Interval](), "Holiday": reflect.TypeFor[hours.Holiday](),
+		"Queue": reflect.TypeFor[channel.Queue](), "Policy": reflect.TypeFor[routing.Policy](), "Hours": reflect.TypeFor[hours.Hours](), "Interval": reflect.TypeFor[hours.Interval](), "Holiday": reflect.TypeFor[hours.Holiday](), "HolidayImport": reflect.TypeFor[channel.HolidayImport](), "SkippedEvent": reflect.TypeFor[hours.Skipped](),
 		"AutoResponse": reflect.TypeFor[channel.AutoResponse](), "File": reflect.TypeFor[channel.File](), "Signature": reflect.TypeFor[reply.Signature](),
 		"Agent": reflect.TypeFor[channel.Agent](), "AgentInput": reflect.TypeFor[agentBody](), "Daily": reflect.TypeFor[channel.Daily](), "Team": reflect.TypeFor[channel.Team](),
 		"Session": reflect.TypeFor[channel.Session](), "Message": reflect.TypeFor[channel.Message](), "Attachment": reflect.TypeFor[channel.Attachment](), "History": reflect.TypeFor[historyView](),
@@ -103,8 +104,8 @@ func TestSchemasHaveTheFieldsOfTheirTypes(t *testing.T) {
 			continue
 		}
 		var want, got []string
-		for _, f := range layout(typ) {
-			want = append(want, f.name)
+		for _, f := range store.Fields(typ) {
+			want = append(want, f.Name)
 		}
 		for f := range ref.Value.Properties {
 			got = append(got, f)

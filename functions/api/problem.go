@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -74,11 +75,12 @@ type statusError struct {
 
 func (e *statusError) Error() string { return e.detail }
 
-// fail answers with a problem, and logs what is not the caller's fault.
+// fail answers with a problem, and logs what is not the caller's fault. That a
+// caller hung up is.
 func fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := problemOf(err)
 	p.Instance, p.RequestID = r.URL.Path, w.Header().Get(requestID)
-	if p.Status >= http.StatusInternalServerError {
+	if gone := r.Context().Err() != nil && errors.Is(err, context.Canceled); p.Status >= http.StatusInternalServerError && !gone {
 		slog.ErrorContext(r.Context(), "a request failed", "function", "api", "request", p.RequestID, "route", r.Pattern, "error", err)
 	}
 	if p.Status == http.StatusUnauthorized {

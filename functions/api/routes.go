@@ -36,6 +36,7 @@ func (s *server) routes() []route {
 		{get, "/v1/queues/{id}", everybody, ok, s.getQueue},
 		{put, "/v1/queues/{id}", admins, ok, s.putQueue},
 		{del, "/v1/queues/{id}", admins, none, s.deleteQueue},
+		{post, "/v1/queues/{id}/holidays:import", admins, ok, s.importHolidays},
 
 		{get, "/v1/agents", everybody, ok, s.listAgents},
 		{get, "/v1/agents/{id}", everybody, ok, s.getAgent},

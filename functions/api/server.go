@@ -10,6 +10,7 @@ import (
 	"maps"
 	"mime"
 	"net/http"
+	"net/url"
 	"reflect"
 	"regexp"
 	"slices"
@@ -137,16 +138,29 @@ func (c *call) ctx() context.Context { return c.r.Context() }
 
 func (c *call) id() string { return c.r.PathValue("id") }
 
-// maxBody is the largest body in bytes.
-const maxBody = 1 << 20
+// maxBody is the largest body in bytes; maxCalendar that of an iCalendar file.
+const (
+	maxBody     = 1 << 20
+	maxCalendar = 4 << 20
+)
 
 // body decodes the request's body.
 func (c *call) body(into any) error {
-	mediaType, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
-	if err != nil || mediaType != "application/json" {
-		return &statusError{http.StatusUnsupportedMediaType, "the body must be application/json"}
+	r, err := c.content("application/json", maxBody)
+	if err != nil {
+		return err
 	}
-	return decode(http.MaxBytesReader(c.w, c.r.Body, maxBody), into)
+	return decode(r, into)
+}
+
+// content is the request's body, which must be of a media type. Reading more
+// bytes than most fails with [*http.MaxBytesError].
+func (c *call) content(want string, most int64) (io.Reader, error) {
+	mediaType, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
+	if err != nil || mediaType != want {
+		return nil, &statusError{http.StatusUnsupportedMediaType, "the body must be " + want}
+	}
+	return http.MaxBytesReader(c.w, c.r.Body, most), nil
 }
 
 // key is the caller's idempotency key (draft-ietf-httpapi-idempotency-key-header).
@@ -157,7 +171,10 @@ func (c *call) key() string { return c.r.Header.Get("Idempotency-Key") }
 func (c *call) query(known ...string) (map[string]string, error) {
 	var bad channel.Invalid
 	out := map[string]string{}
-	q := c.r.URL.Query()
+	q, err := url.ParseQuery(c.r.URL.RawQuery) // URL.Query leaves out what it cannot read
+	if err != nil {
+		return nil, &statusError{http.StatusBadRequest, "the query cannot be read: " + err.Error()}
+	}
 	for _, name := range sortedKeys(q) {
 		out[name] = q.Get(name)
 		if !slices.Contains(known, name) {

@@ -29,7 +29,7 @@ func (s *server) listSessions(c *call) (any, error) {
 	}
 	for name, to := range map[string]*time.Time{"created_from": &f.CreatedFrom, "created_before": &f.CreatedBefore} {
 		if v, ok := q[name]; ok {
-			if *to, err = time.Parse(time.RFC3339, v); err != nil {
+			if *to, err = time.Parse(time.RFC3339, v); err != nil || to.UTC().Year() < 1 || to.UTC().Year() > 9999 { // the database's times
 				bad.Fields = append(bad.Fields, channel.Field{Name: name, Message: "must be a time like 2026-11-21T09:30:00Z"})
 			}
 		}

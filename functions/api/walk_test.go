@@ -152,7 +152,7 @@ func newClient(t *testing.T) *client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, mediaType := range []string{"message/rfc822", "application/yaml", "image/png"} {
+	for _, mediaType := range []string{"message/rfc822", "application/yaml", "image/png", "text/calendar"} {
 		openapi3filter.RegisterBodyDecoder(mediaType, openapi3filter.FileBodyDecoder)
 	}
 	return &client{T: t, url: web.URL, docs: docs, around: a, router: router, seen: map[string]bool{},
@@ -306,6 +306,7 @@ func TestWalk(t *testing.T) {
 	for _, path := range []string{"accounts/support", "queues/support", "agents/ana@example.com", "teams/first", "settings"} {
 		c.want(200, "adam", "PUT", "/v1/"+path, c.want(200, "adam", "GET", "/v1/"+path, nil))
 	}
+	c.holidays()
 	c.want(200, "ana", "POST", "/v1/agents/me/login", nil)
 	c.want(200, "ana", "POST", "/v1/agents/me/logout", nil)
 
@@ -357,6 +358,22 @@ func TestWalk(t *testing.T) {
 				t.Errorf("the walk does not come by %s", op.OperationID)
 			}
 		}
+	}
+}
+
+// holidays imports a calendar twice.
+func (c *client) holidays() {
+	c.Helper()
+	const calendar = "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nDTSTART;VALUE=DATE:20261225\r\nSUMMARY:Christmas\r\nEND:VEVENT\r\n" +
+		"BEGIN:VEVENT\r\nDTSTART:20261224T100000Z\r\nSUMMARY:Lunch\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+	for _, want := range [][3]int{{1, 0, 1}, {0, 1, 1}} {
+		v := c.want(200, "adam", "POST", "/v1/queues/support/holidays:import", calendar, "Content-Type", "text/calendar; charset=utf-8")
+		if got := [3]int{len(v["added"].([]any)), len(v["present"].([]any)), len(v["skipped"].([]any))}; got != want {
+			c.Errorf("imported %v, want %v", v, want)
+		}
+	}
+	if q := c.want(200, "adam", "GET", "/v1/queues/support", nil); len(q["hours"].(obj)["holidays"].([]any)) != 2 {
+		c.Errorf("the queue has %v", q["hours"])
 	}
 }
 

@@ -6,62 +6,17 @@ import (
 	"fmt"
 	"io"
 	"reflect"
-	"strings"
-	"sync"
 	"time"
-	"unicode"
 
 	"emailchannel.dev/emailchannel/shared/channel"
 	"emailchannel.dev/emailchannel/shared/hours"
+	"emailchannel.dev/emailchannel/shared/store"
 )
 
-// The wire format. The domain types say nothing of JSON but names: a field is
-// called as its json tag says, else by its own name in snake case, as in the
-// database. Times are RFC 3339 and left out when they are not known; lists are
+// The wire format. A field has the name that it has in the database
+// ([store.Fields]). Times are RFC 3339 and left out when they are not known; lists are
 // never null; durations, dates and times of day are the words that people
 // write: "3h0m0s", "2026-11-21", "09:30".
-
-type field struct {
-	index []int
-	name  string
-	omit  bool
-}
-
-var layouts sync.Map // reflect.Type → []field
-
-func layout(t reflect.Type) []field {
-	if v, ok := layouts.Load(t); ok {
-		return v.([]field)
-	}
-	var out []field
-	for _, f := range reflect.VisibleFields(t) {
-		if f.Anonymous || !f.IsExported() {
-			continue
-		}
-		name, opts, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if name == "-" {
-			continue
-		}
-		if name == "" {
-			name = snake(f.Name)
-		}
-		out = append(out, field{f.Index, name, strings.Contains(opts, "omit")})
-	}
-	layouts.Store(t, out)
-	return out
-}
-
-func snake(s string) string {
-	var b strings.Builder
-	runes := []rune(s)
-	for i, r := range runes {
-		if unicode.IsUpper(r) && i > 0 && (unicode.IsLower(runes[i-1]) || i+1 < len(runes) && unicode.IsLower(runes[i+1])) {
-			b.WriteByte('_')
-		}
-		b.WriteRune(unicode.ToLower(r))
-	}
-	return b.String()
-}
 
 // words are the types that are written as people write them.
 var words = map[reflect.Type]struct {
@@ -126,13 +81,13 @@ func encode(v reflect.Value) any {
 		return encode(v.Elem())
 	case reflect.Struct:
 		m := map[string]any{}
-		for _, f := range layout(v.Type()) {
-			x := v.FieldByIndex(f.index)
+		for _, f := range store.Fields(v.Type()) {
+			x := v.FieldByIndex(f.Index)
 			unknown := x.Type() == reflect.TypeFor[time.Time]() || x.Type() == reflect.TypeFor[hours.Date]()
-			if (f.omit || unknown) && x.IsZero() {
+			if (f.Omit || unknown) && x.IsZero() {
 				continue
 			}
-			m[f.name] = encode(x)
+			m[f.Name] = encode(x)
 		}
 		return m
 	case reflect.Map:
@@ -231,10 +186,10 @@ func (d *decoder) object(from any, to reflect.Value, path string) {
 		return
 	}
 	known := map[string]bool{}
-	for _, f := range layout(to.Type()) {
-		known[f.name] = true
-		if x, ok := m[f.name]; ok {
-			d.value(x, to.FieldByIndex(f.index), join(path, f.name))
+	for _, f := range store.Fields(to.Type()) {
+		known[f.Name] = true
+		if x, ok := m[f.Name]; ok {
+			d.value(x, to.FieldByIndex(f.Index), join(path, f.Name))
 		}
 	}
 	for _, name := range sortedKeys(m) {

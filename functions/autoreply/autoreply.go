@@ -10,15 +10,10 @@ import (
 
 	"emailchannel.dev/emailchannel/shared/channel"
 	"emailchannel.dev/emailchannel/shared/config"
-	"emailchannel.dev/emailchannel/shared/event"
 	"emailchannel.dev/emailchannel/shared/trigger"
 )
 
-func init() {
-	functions.HTTP("Autoreply", trigger.Lazy(func(ctx context.Context) (http.Handler, error) {
-		return Handler(ctx, config.OS("autoreply"))
-	}))
-}
+func init() { functions.HTTP("Autoreply", config.Function("autoreply", Handler)) }
 
 // Handler makes the function from its surroundings.
 func Handler(ctx context.Context, env config.Env) (http.Handler, error) {
@@ -27,11 +22,5 @@ func Handler(ctx context.Context, env config.Env) (http.Handler, error) {
 		return nil, err
 	}
 	use := &channel.Respond{Docs: c.Docs, Archive: c.Archive, Bus: c.Bus, Config: c.Config, Now: env.Now}
-	return trigger.Push("autoreply", func(ctx context.Context, d trigger.Delivery) error {
-		e, err := trigger.JSON[event.Session](d)
-		if err != nil {
-			return err
-		}
-		return use.Handle(ctx, e)
-	}), nil
+	return trigger.Push(env.Function, trigger.Each(use.Handle)), nil
 }

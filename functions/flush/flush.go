@@ -14,11 +14,7 @@ import (
 	"emailchannel.dev/emailchannel/shared/trigger"
 )
 
-func init() {
-	functions.HTTP("Flush", trigger.Lazy(func(ctx context.Context) (http.Handler, error) {
-		return Handler(ctx, config.OS("flush"))
-	}))
-}
+func init() { functions.HTTP("Flush", config.Function("flush", Handler)) }
 
 // Handler makes the function from its surroundings.
 func Handler(ctx context.Context, env config.Env) (http.Handler, error) {
@@ -27,7 +23,7 @@ func Handler(ctx context.Context, env config.Env) (http.Handler, error) {
 		return nil, err
 	}
 	use := channel.Flush{Docs: c.Docs, Config: c.Config, Connect: c.CRM, Now: env.Now}
-	return trigger.Push("flush", func(ctx context.Context, _ trigger.Delivery) error {
+	return trigger.Push(env.Function, func(ctx context.Context, _ trigger.Delivery) error {
 		return use.Handle(ctx)
 	}), nil
 }

@@ -15,11 +15,7 @@ import (
 	"emailchannel.dev/emailchannel/shared/trigger"
 )
 
-func init() {
-	functions.HTTP("Ingest", trigger.Lazy(func(ctx context.Context) (http.Handler, error) {
-		return Handler(ctx, config.OS("ingest"))
-	}))
-}
+func init() { functions.HTTP("Ingest", config.Function("ingest", Handler)) }
 
 // Handler makes the function from its surroundings.
 func Handler(ctx context.Context, env config.Env) (http.Handler, error) {
@@ -27,8 +23,8 @@ func Handler(ctx context.Context, env config.Env) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	use := channel.Receive{Docs: c.Docs, Archive: c.Archive, Bus: c.Bus, Config: c.Config, Now: env.Now, Limits: email.DefaultLimits()}
-	return trigger.Push("ingest", func(ctx context.Context, d trigger.Delivery) error {
+	use := channel.Receive{Docs: c.Docs, Archive: c.Archive, Bus: c.Bus, Secrets: c.Secrets, Config: c.Config, Now: env.Now, Limits: email.DefaultLimits()}
+	return trigger.Push(env.Function, func(ctx context.Context, d trigger.Delivery) error {
 		e, err := trigger.JSON[event.Received](d)
 		if err != nil {
 			return err

@@ -11,15 +11,10 @@ import (
 
 	"emailchannel.dev/emailchannel/shared/channel"
 	"emailchannel.dev/emailchannel/shared/config"
-	"emailchannel.dev/emailchannel/shared/event"
 	"emailchannel.dev/emailchannel/shared/trigger"
 )
 
-func init() {
-	functions.HTTP("Poll", trigger.Lazy(func(ctx context.Context) (http.Handler, error) {
-		return Handler(ctx, config.OS("poll"))
-	}))
-}
+func init() { functions.HTTP("Poll", config.Function("poll", Handler)) }
 
 // batch is how many mails are taken between two writes of a folder's cursor.
 const batch = 50
@@ -35,11 +30,5 @@ func Handler(ctx context.Context, env config.Env) (http.Handler, error) {
 		return nil, err
 	}
 	use := channel.Poll{Docs: c.Docs, Archive: c.Archive, Bus: c.Bus, Secrets: c.Secrets, Mail: mail, Config: c.Config, Now: env.Now, Batch: batch}
-	return trigger.Push("poll", func(ctx context.Context, d trigger.Delivery) error {
-		e, err := trigger.JSON[event.Poll](d)
-		if err != nil {
-			return err
-		}
-		return use.Handle(ctx, e)
-	}), nil
+	return trigger.Push(env.Function, trigger.Each(use.Handle)), nil
 }

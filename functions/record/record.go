@@ -10,15 +10,10 @@ import (
 
 	"emailchannel.dev/emailchannel/shared/channel"
 	"emailchannel.dev/emailchannel/shared/config"
-	"emailchannel.dev/emailchannel/shared/event"
 	"emailchannel.dev/emailchannel/shared/trigger"
 )
 
-func init() {
-	functions.HTTP("Record", trigger.Lazy(func(ctx context.Context) (http.Handler, error) {
-		return Handler(ctx, config.OS("record"))
-	}))
-}
+func init() { functions.HTTP("Record", config.Function("record", Handler)) }
 
 // Handler makes the function from its surroundings.
 func Handler(ctx context.Context, env config.Env) (http.Handler, error) {
@@ -27,11 +22,5 @@ func Handler(ctx context.Context, env config.Env) (http.Handler, error) {
 		return nil, err
 	}
 	use := &channel.Record{Docs: c.Docs, Bus: c.Bus, Config: c.Config, Now: env.Now}
-	return trigger.Push("record", func(ctx context.Context, d trigger.Delivery) error {
-		e, err := trigger.JSON[event.Session](d)
-		if err != nil {
-			return err
-		}
-		return use.Handle(ctx, e)
-	}), nil
+	return trigger.Push(env.Function, trigger.Each(use.Handle)), nil
 }

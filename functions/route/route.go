@@ -16,11 +16,7 @@ import (
 	"emailchannel.dev/emailchannel/shared/trigger"
 )
 
-func init() {
-	functions.HTTP("Route", trigger.Lazy(func(ctx context.Context) (http.Handler, error) {
-		return Handler(ctx, config.OS("route"))
-	}))
-}
+func init() { functions.HTTP("Route", config.Function("route", Handler)) }
 
 // Handler makes the function from its surroundings.
 func Handler(ctx context.Context, env config.Env) (http.Handler, error) {
@@ -29,18 +25,11 @@ func Handler(ctx context.Context, env config.Env) (http.Handler, error) {
 		return nil, err
 	}
 	use := channel.Assign{Docs: c.Docs, Bus: c.Bus, Config: c.Config, Now: env.Now}
-	return trigger.Push("route", func(ctx context.Context, d trigger.Delivery) error {
+	sessions, queues := trigger.Each(use.Session), trigger.Each(use.Queue)
+	return trigger.Push(env.Function, func(ctx context.Context, d trigger.Delivery) error {
 		if strings.HasPrefix(d.Subscription, event.TopicQueue) {
-			e, err := trigger.JSON[event.Queue](d)
-			if err != nil {
-				return err
-			}
-			return use.Queue(ctx, e)
+			return queues(ctx, d)
 		}
-		e, err := trigger.JSON[event.Session](d)
-		if err != nil {
-			return err
-		}
-		return use.Session(ctx, e)
+		return sessions(ctx, d)
 	}), nil
 }

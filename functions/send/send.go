@@ -10,15 +10,10 @@ import (
 
 	"emailchannel.dev/emailchannel/shared/channel"
 	"emailchannel.dev/emailchannel/shared/config"
-	"emailchannel.dev/emailchannel/shared/event"
 	"emailchannel.dev/emailchannel/shared/trigger"
 )
 
-func init() {
-	functions.HTTP("Send", trigger.Lazy(func(ctx context.Context) (http.Handler, error) {
-		return Handler(ctx, config.OS("send"))
-	}))
-}
+func init() { functions.HTTP("Send", config.Function("send", Handler)) }
 
 // Handler makes the function from its surroundings.
 func Handler(ctx context.Context, env config.Env) (http.Handler, error) {
@@ -31,11 +26,5 @@ func Handler(ctx context.Context, env config.Env) (http.Handler, error) {
 		return nil, err
 	}
 	use := channel.Send{Docs: c.Docs, Archive: c.Archive, Secrets: c.Secrets, Mail: mail, Config: c.Config, Now: env.Now}
-	return trigger.Push("send", func(ctx context.Context, d trigger.Delivery) error {
-		e, err := trigger.JSON[event.Outbound](d)
-		if err != nil {
-			return err
-		}
-		return use.Handle(ctx, e)
-	}), nil
+	return trigger.Push(env.Function, trigger.Each(use.Handle)), nil
 }

@@ -1,10 +1,13 @@
-// Package sweep is the function that moves what fell due and resumes what got
-// stuck. It is pushed sweep, by Cloud Scheduler every five minutes, and
-// dead-letter, whose messages it stores for people to see.
+// Package sweep is the function that moves what fell due, resumes what got
+// stuck and logs in to the accounts' servers. It is pushed sweep, by Cloud
+// Scheduler every five minutes, and dead-letter, whose messages it stores for
+// people to see.
 package sweep
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"net/http"
 	"strings"
 
@@ -16,11 +19,7 @@ import (
 	"emailchannel.dev/emailchannel/shared/trigger"
 )
 
-func init() {
-	functions.HTTP("Sweep", trigger.Lazy(func(ctx context.Context) (http.Handler, error) {
-		return Handler(ctx, config.OS("sweep"))
-	}))
-}
+func init() { functions.HTTP("Sweep", config.Function("sweep", Handler)) }
 
 // Handler makes the function from its surroundings.
 func Handler(ctx context.Context, env config.Env) (http.Handler, error) {
@@ -28,11 +27,26 @@ func Handler(ctx context.Context, env config.Env) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	mail, err := env.Mail()
+	if err != nil {
+		return nil, err
+	}
 	use := channel.Sweep{Docs: c.Docs, Bus: c.Bus, Config: c.Config, Now: env.Now}
-	return trigger.Push("sweep", func(ctx context.Context, d trigger.Delivery) error {
+	logins := channel.Logins{Docs: c.Docs, Secrets: c.Secrets, Mail: mail, Config: c.Config, Now: env.Now, Report: report}
+	return trigger.Push(env.Function, func(ctx context.Context, d trigger.Delivery) error {
 		if strings.HasPrefix(d.Subscription, event.TopicDead) {
 			return use.Bury(ctx, d.ID, d.Message)
 		}
-		return use.Handle(ctx)
+		return errors.Join(use.Handle(ctx), logins.Handle(ctx))
 	}), nil
+}
+
+// report writes the line that the alert on refused accounts counts (AC-3). The
+// answer is the server's own; it is the centre's mailbox that it is about.
+func report(ctx context.Context, account string, st channel.AccountStatus) {
+	if st.Valid {
+		slog.InfoContext(ctx, "an account is valid again", "function", "sweep", "account", account)
+		return
+	}
+	slog.ErrorContext(ctx, "an account is invalid", "function", "sweep", "account", account, "answer", st.Error, "last_success", st.LastSuccess)
 }

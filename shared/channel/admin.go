@@ -113,6 +113,9 @@ func (a *Admin) PutSettings(ctx context.Context, s Settings, token string) (*Set
 			return nil, fmt.Errorf("store the CRM's token: %w", err)
 		}
 	}
+	if err := a.subjectKey(ctx, &s); err != nil {
+		return nil, fmt.Errorf("key of the subject tokens: %w", err)
+	}
 	err := a.Docs.Update(ctx, func(ctx context.Context, tx Tx) error {
 		have, err := get[Settings](ctx, tx, settingsPath)
 		if err != nil {
@@ -129,6 +132,24 @@ func (a *Admin) PutSettings(ctx context.Context, s Settings, token string) (*Set
 		return nil, fmt.Errorf("save the settings: %w", err)
 	}
 	return &s, a.follow(ctx, s.Email)
+}
+
+// subjectKey keeps the name of the secret that signs subject tokens, whatever
+// the caller sent, and makes the secret when CH-2 is first switched on. One
+// that a crash left unnamed is used: nothing was signed with it.
+func (a *Admin) subjectKey(ctx context.Context, s *Settings) error {
+	have, err := a.Settings(ctx)
+	if err != nil {
+		return err
+	}
+	if s.SubjectKey = have.SubjectKey; s.SubjectKey != "" || !s.SubjectToken {
+		return nil
+	}
+	s.SubjectKey = subjectKeyName
+	if _, err := a.Secrets.Get(ctx, subjectKeyName); err == nil {
+		return nil
+	}
+	return a.Secrets.Put(ctx, subjectKeyName, newSubjectKey())
 }
 
 // follow makes the rest of the world follow the channel's toggle.
@@ -173,8 +194,8 @@ func (s Settings) check() error {
 		if !secretName.MatchString(s.CRM.Secret) {
 			bad.add("crm.secret", "%q is no name of a secret", s.CRM.Secret)
 		}
-		if strings.HasPrefix(s.CRM.Secret, accountSecrets) {
-			bad.add("crm.secret", "%s is for the passwords of accounts", accountSecrets)
+		if strings.HasPrefix(s.CRM.Secret, accountSecrets) || s.CRM.Secret == subjectKeyName {
+			bad.add("crm.secret", "%q is for another use", s.CRM.Secret)
 		}
 	default:
 		bad.add("crm.kind", "%q is neither zendesk nor none", s.CRM.Kind)

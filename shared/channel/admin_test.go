@@ -90,6 +90,35 @@ func TestTheCRMsTokenIsASecret(t *testing.T) {
 	}
 }
 
+func TestTheSubjectKeyIsMadeOnceAndStays(t *testing.T) {
+	d := newDesks(t)
+	put := func(f func(*channel.Settings)) *channel.Settings {
+		t.Helper()
+		s, err := d.admin.Settings(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		f(s)
+		if s, err = d.admin.PutSettings(t.Context(), *s, ""); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	if s := put(func(s *channel.Settings) { s.SubjectKey = "account-support" }); s.SubjectKey != "" {
+		t.Errorf("a caller chose the secret %q", s.SubjectKey)
+	}
+	on := put(func(s *channel.Settings) { s.SubjectToken = true })
+	key := d.secrets.values[on.SubjectKey]
+	if on.SubjectKey == "" || len(key) != 44 {
+		t.Fatalf("%q, a key of %d characters", on.SubjectKey, len(key))
+	}
+	put(func(s *channel.Settings) { s.SubjectToken, s.SubjectKey = false, "" })
+	again := put(func(s *channel.Settings) { s.SubjectToken = true })
+	if again.SubjectKey != on.SubjectKey || d.secrets.values[on.SubjectKey] != key {
+		t.Errorf("another key: %q", again.SubjectKey)
+	}
+}
+
 func form() channel.AccountForm {
 	at := channel.Server{Host: "mail.example.com", Port: 993, Security: "tls"}
 	return channel.AccountForm{User: "u", Address: "Help@Example.com", Incoming: at, Outgoing: at, Password: "demo"}

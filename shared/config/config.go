@@ -18,10 +18,14 @@
 package config
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"time"
+
+	"emailchannel.dev/emailchannel/shared/trigger"
 )
 
 // Env is what a function is started with.
@@ -29,6 +33,12 @@ type Env struct {
 	Function string                      // its name, by which operations are counted
 	Lookup   func(string) (string, bool) // of a variable
 	Now      func() time.Time            // the time
+}
+
+// Function makes the handler that a deployed function registers: built from the
+// process's own environment, at the first request.
+func Function(name string, build func(context.Context, Env) (http.Handler, error)) http.HandlerFunc {
+	return trigger.Lazy(func(ctx context.Context) (http.Handler, error) { return build(ctx, OS(name)) })
 }
 
 // OS is the process's own environment.

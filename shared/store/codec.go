@@ -4,59 +4,12 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
-	"sync"
 	"time"
-	"unicode"
 )
 
-// The domain types carry no storage tags: a field is stored under the name of
-// its json tag, else under its own in snake case. Times stay times, so that
-// queries compare them; "omitempty" and "omitzero" leave a field out.
+// Times stay times, so that queries compare them.
 
-type field struct {
-	index []int
-	name  string
-	omit  bool
-}
-
-var (
-	layouts  sync.Map // reflect.Type → []field
-	timeType = reflect.TypeFor[time.Time]()
-)
-
-func layout(t reflect.Type) []field {
-	if v, ok := layouts.Load(t); ok {
-		return v.([]field)
-	}
-	var out []field
-	for _, f := range reflect.VisibleFields(t) {
-		if f.Anonymous || !f.IsExported() {
-			continue
-		}
-		name, opts, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if name == "-" {
-			continue
-		}
-		if name == "" {
-			name = snake(f.Name)
-		}
-		out = append(out, field{f.Index, name, strings.Contains(opts, "omit")})
-	}
-	layouts.Store(t, out)
-	return out
-}
-
-func snake(s string) string {
-	var b strings.Builder
-	runes := []rune(s)
-	for i, r := range runes {
-		if unicode.IsUpper(r) && i > 0 && (unicode.IsLower(runes[i-1]) || i+1 < len(runes) && unicode.IsLower(runes[i+1])) {
-			b.WriteByte('_')
-		}
-		b.WriteRune(unicode.ToLower(r))
-	}
-	return b.String()
-}
+var timeType = reflect.TypeFor[time.Time]()
 
 // encode makes of v what the Firestore client stores.
 func encode(v any) any { return encodeValue(reflect.ValueOf(v)) }
@@ -75,12 +28,12 @@ func encodeValue(v reflect.Value) any {
 			return v.Interface()
 		}
 		m := make(map[string]any)
-		for _, f := range layout(v.Type()) {
-			x := v.FieldByIndex(f.index)
-			if f.omit && x.IsZero() {
+		for _, f := range Fields(v.Type()) {
+			x := v.FieldByIndex(f.Index)
+			if f.Omit && x.IsZero() {
 				continue
 			}
-			m[f.name] = encodeValue(x)
+			m[f.Name] = encodeValue(x)
 		}
 		return m
 	case reflect.Map:
@@ -152,10 +105,10 @@ func decodeStruct(from any, to reflect.Value) error {
 	if !ok {
 		return mismatch(from, to)
 	}
-	for _, f := range layout(to.Type()) {
-		if x, ok := m[f.name]; ok {
-			if err := decodeValue(x, to.FieldByIndex(f.index)); err != nil {
-				return fmt.Errorf("%s: %w", f.name, err)
+	for _, f := range Fields(to.Type()) {
+		if x, ok := m[f.Name]; ok {
+			if err := decodeValue(x, to.FieldByIndex(f.Index)); err != nil {
+				return fmt.Errorf("%s: %w", f.Name, err)
 			}
 		}
 	}

@@ -43,6 +43,17 @@ func JSON[T any](d Delivery) (T, error) {
 	return v, nil
 }
 
+// Each makes of a use case for one kind of event a consumer of deliveries.
+func Each[E any](handle func(context.Context, E) error) func(context.Context, Delivery) error {
+	return func(ctx context.Context, d Delivery) error {
+		e, err := JSON[E](d)
+		if err != nil {
+			return err
+		}
+		return handle(ctx, e)
+	}
+}
+
 // maxBody is larger than any envelope: events carry pointers.
 const maxBody = 1 << 20
 

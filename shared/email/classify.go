@@ -79,12 +79,14 @@ func feedbackReason(s *signals) string {
 	return ""
 }
 
-// sesNotification: Amazon SES reports through SNS as JSON in a text mail.
+// isSES: the mail is from Amazon SNS, through which SES reports.
+func (s *signals) isSES() bool {
+	return s.h.has("x-amz-sns-message-id") || strings.Contains(s.from, "sns.amazonaws.com")
+}
+
+// sesNotification: SES reports as JSON in a text mail.
 func (s *signals) sesNotification(kind string) bool {
-	if !s.h.has("x-amz-sns-message-id") && !strings.Contains(s.from, "sns.amazonaws.com") {
-		return false
-	}
-	return strings.Contains(strings.NewReplacer(`\`, "", " ", "").Replace(s.text), `"notificationtype":"`+kind+`"`)
+	return s.isSES() && strings.Contains(strings.NewReplacer(`\`, "", " ", "").Replace(s.text), `"notificationtype":"`+kind+`"`)
 }
 
 // listReason: RFC 2369 and RFC 2919 fields, those of older list software, and Precedence.

@@ -1,7 +1,6 @@
 package email
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -254,98 +253,3 @@ func webklexDiffers(t *testing.T, row map[string]string, m *Mail) string {
 }
 
 func itoa(n int) string { b, _ := json.Marshal(n); return string(b) }
-
-func TestCorpusSisimai(t *testing.T) {
-	dir := needCorpus(t, "sisimai-set-of-emails")
-	rows := readTSV(t, filepath.Join(dir, "expected.tsv"))
-	good, hard, bounces := 0, 0, 0
-	for _, row := range rows {
-		m := parseBytes(t, findFile(t, dir, row["file"]))
-		want := ClassBounce
-		switch row["reason"] {
-		case "vacation":
-			want = ClassAuto
-		case "feedback":
-			want = ClassFeedback
-		}
-		if m.Class == want {
-			good++
-		} else {
-			t.Logf("%s: %s (%s), want %s (%s)", row["file"], m.Class, m.ClassReason, want, row["reason"])
-		}
-		// "filtered" is Sisimai's guess that a host refused after DATA; most of these hosts say "user unknown".
-		if m.Class == ClassBounce && row["index"] == "1" && row["reason"] != "filtered" {
-			bounces++
-			if m.Report.Hard == (row["hardbounce"] == "true") {
-				hard++
-			} else {
-				t.Logf("%s: hard %v, %s: %+v", row["file"], m.Report.Hard, row["reason"], *m.Report)
-			}
-		}
-	}
-	t.Logf("class: %d of %d, hard: %d of %d", good, len(rows), hard, bounces)
-	if good*100 < len(rows)*99 {
-		t.Errorf("%d of %d classified as expected, want 99 %%", good, len(rows))
-	}
-	if hard*100 < bounces*90 {
-		t.Errorf("%d of %d hard as expected, want 90 %%", hard, bounces)
-	}
-}
-
-func TestCorpusSisimaiIsNeverAnswered(t *testing.T) {
-	dir := needCorpus(t, "sisimai-set-of-emails")
-	n := 0
-	corpusMails(t, func(name string, raw []byte) {
-		if !strings.HasPrefix(name, filepath.Base(dir)) {
-			return
-		}
-		n++
-		if _, suppress := parseBytes(t, raw).Suppress(); !suppress {
-			t.Errorf("%s would be answered", name)
-		}
-	})
-	if n < 240 {
-		t.Errorf("only %d mails found", n)
-	}
-}
-
-func TestCorpusReplies(t *testing.T) {
-	dir := needCorpus(t, "crisp-email-reply-parser")
-	file, err := os.Open(filepath.Join(dir, "expected.jsonl"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = file.Close() }()
-	good, n := 0, 0
-	for sc := bufio.NewScanner(file); sc.Scan(); n++ {
-		var want struct{ File, Kind, Text string }
-		if err := json.Unmarshal(sc.Bytes(), &want); err != nil {
-			t.Fatal(err)
-		}
-		raw, err := os.ReadFile(filepath.Join(dir, want.File))
-		if err != nil {
-			t.Fatal(err)
-		}
-		text := unixLines(string(raw)) // as Mail.Text has it
-		fresh, quoted := SplitReply(text)
-		if fresh+quoted != text {
-			t.Errorf("%s: text was lost", want.File)
-		}
-		if strings.TrimSpace(fresh) == strings.TrimSpace(want.Text) {
-			good++
-		} else {
-			t.Logf("%s (%s):\n--- have\n%.600s\n--- want\n%.600s", want.File, want.Kind, tail(strings.TrimSpace(fresh)), tail(strings.TrimSpace(want.Text)))
-		}
-	}
-	t.Logf("%d of %d", good, n)
-	if good < 40 {
-		t.Errorf("%d of %d replies as expected, want 40", good, n)
-	}
-}
-
-func tail(s string) string {
-	if len(s) > 500 {
-		return "..." + s[len(s)-500:]
-	}
-	return s
-}

@@ -36,6 +36,7 @@ func (p *parser) finish(h header, envelopeSender string) {
 	m.Class, m.ClassReason = classify(s)
 	m.Report = newReport(s, m)
 	m.noReply = noReplyReason(h, m)
+	m.Trace = traceFields(h)
 	m.ContentFingerprint = contentFingerprint(m, h.get("date"), p.digest.sum())
 	if m.Fingerprint = Fingerprint(m.MessageID); m.Fingerprint == "" {
 		m.Fingerprint = m.ContentFingerprint

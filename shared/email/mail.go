@@ -51,6 +51,10 @@ type Mail struct {
 	Bytes  int64   // of the raw mail that were read
 	Report *Report // what a bounce or an abuse report says; nil for other mail
 
+	// Trace is what the servers on the way wrote, as far as it can matter to ParseAuthenticationResults: the Received
+	// and Authentication-Results fields from the top to the last of the latter. nil for mail without one.
+	Trace []TraceField `json:",omitempty"`
+
 	noReply string // why an automatic answer is forbidden although the class allows it; see Suppress
 }
 
@@ -62,16 +66,4 @@ type Part struct {
 	ContentID   string // without angle brackets
 	Size        int64  // decoded bytes; known only after save has returned
 	Index       string // position in the tree as in IMAP, e.g. "2.1"
-}
-
-// Report holds the facts of a delivery status notification (RFC 3464) or a feedback report (RFC 5965).
-// Empty fields were not stated.
-type Report struct {
-	Recipient         string // the address that failed or complained
-	Action            string // failed, delayed, delivered, relayed, expanded
-	Status            string // enhanced status code, RFC 3463, e.g. "5.1.1"
-	DiagnosticCode    string // the remote server's words
-	OriginalMessageID string // of the mail that it is about, without brackets
-	Hard              bool   // permanent: the address should not be tried again
-	FeedbackType      string // abuse, fraud, opt-out, auth-failure, ...
 }

@@ -26,7 +26,7 @@ func (f *facts) top(mediaType string, ps params) {
 func isReport(mediaType string) bool {
 	switch mediaType {
 	case "message/delivery-status", "message/global-delivery-status", "message/feedback-report", "message/rfc822",
-		"message/global", "message/global-headers", "text/rfc822-headers", "text/rfc822", "message/partial", "message/rfc822-headers",
+		"message/global", "message/global-headers", "text/rfc822-headers", "text/rfc822-header", "text/rfc822", "message/partial", "message/rfc822-headers",
 		"message/disposition-notification", "message/global-disposition-notification", "message/xdelivery-status":
 		return true
 	}
@@ -77,28 +77,54 @@ func headerBlocks(text string) []header {
 }
 
 var (
-	statusPattern    = regexp.MustCompile(`\b([245]\.\d{1,3}\.\d{1,3})\b`)
-	replyPattern     = regexp.MustCompile(`\b([45][0-5][0-9])[ -]`)
-	recipientPattern = regexp.MustCompile(`<?([A-Za-z0-9._%+=/-]{1,64}@[A-Za-z0-9.-]{1,200}[A-Za-z0-9])>?`)
-	quotedIDPattern  = regexp.MustCompile(`(?im)^[ \t>]*message-id:\s*<([^<>\s]{1,900})>`)
-	jsonIDPattern    = regexp.MustCompile(`"(?:feedbackType|complaintFeedbackType)\\?"\s*:\s*\\?"([a-z-]{1,40})`)
+	quotedIDPattern = regexp.MustCompile(`(?im)^[ \t>]*message-id:\s*<([^<>\s]{1,900})>`)
 )
+
+// Report holds the facts of a delivery status notification (RFC 3464) or a feedback report (RFC 5965). Empty fields
+// were not stated. Nothing in it is proven: anybody can send a mail that looks like a bounce, so a report may mark
+// the mail that it names and nothing more.
+type Report struct {
+	Recipient         string // the address that failed or complained: that of the first failed one of Recipients
+	Action            string // of the same: failed, delayed, delivered, relayed, expanded
+	Status            string // enhanced status code, RFC 3463, e.g. "5.1.1"
+	DiagnosticCode    string // the remote server's words
+	OriginalMessageID string // of the mail that it is about, without brackets
+	Hard              bool   // permanent: the address should not be tried again
+	FeedbackType      string // abuse, fraud, opt-out, auth-failure, ...
+
+	Recipients []Recipient `json:",omitempty"` // everyone whom the report names, in its order, each once; at most 100
+	ReturnID   string      `json:",omitempty"` // of the VERP address that it was sent to, see ParseVERP
+}
 
 // newReport gathers what a bounce or a feedback report says; nil for other mail.
 func newReport(s *signals, m *Mail) *Report {
-	r := &Report{}
+	r := &Report{OriginalMessageID: originalID(s.facts, m.Text), ReturnID: returnID(s.h, m)}
+	var notice sesNotice
+	if s.isSES() {
+		notice, _ = parseSES(m.Text)
+		r.OriginalMessageID = firstNonEmpty(notice.messageID(), r.OriginalMessageID)
+	}
 	switch m.Class {
 	case ClassBounce:
-		r.fromStatus(s.facts.status)
-		r.fromText(s.h, m.Text)
-		r.Hard = r.permanent()
+		r.Recipients = newBounce(s, m).recipients(notice.recipients())
+		r.choose()
 	case ClassFeedback:
-		r.fromFeedback(s.facts.feedback, m.Text)
+		r.fromFeedback(s.facts, notice)
 	default:
 		return nil
 	}
-	r.OriginalMessageID = originalID(s.facts, m.Text)
 	return r
+}
+
+// choose makes the first recipient that failed, else the first one, that of the report.
+func (r *Report) choose() {
+	chosen := Recipient{Action: "failed"}
+	for i, c := range r.Recipients {
+		if i == 0 || chosen.Action != "failed" && c.Action == "failed" {
+			chosen = c
+		}
+	}
+	r.Recipient, r.Action, r.Status, r.DiagnosticCode, r.Hard = chosen.Address, chosen.Action, chosen.Status, chosen.DiagnosticCode, chosen.Hard
 }
 
 func originalID(f *facts, text string) string {
@@ -111,118 +137,14 @@ func originalID(f *facts, text string) string {
 	return ""
 }
 
-// fromStatus takes the first recipient that failed, else the first one (RFC 3464 section 2.3).
-func (r *Report) fromStatus(blocks []header) {
-	var chosen header
-	for _, b := range blocks {
-		if !b.has("action") && !b.has("status") && !b.has("final-recipient") {
-			continue
-		}
-		if chosen == nil || firstWord(chosen.get("action")) != "failed" && firstWord(b.get("action")) == "failed" {
-			chosen = b
-		}
+// fromFeedback reads RFC 5965 section 3; who complained is often left out, then it is the reader of the returned mail.
+func (r *Report) fromFeedback(f *facts, notice sesNotice) {
+	r.FeedbackType = strings.ToLower(firstNonEmpty(DecodeHeader(f.feedback.get("feedback-type")), notice.Complaint.Kind))
+	r.Recipient = strings.Trim(firstNonEmpty(typedValue(f.feedback.get("original-rcpt-to")), typedValue(f.feedback.get("removal-recipient"))), "<> ")
+	if list := notice.Complaint.Recipients; len(list) > 0 {
+		r.Recipient = list[0].Address
 	}
-	r.Recipient = typedValue(firstNonEmpty(chosen.get("original-recipient"), chosen.get("final-recipient")))
-	if !strings.Contains(r.Recipient, "@") {
-		r.Recipient = firstNonEmpty(typedValue(chosen.get("final-recipient")), r.Recipient)
+	if to := ParseAddressList(f.original.get("to")); r.Recipient == "" && len(to) == 1 && strings.Contains(to[0].Addr, "@") {
+		r.Recipient = to[0].Addr
 	}
-	r.Action = firstWord(chosen.get("action"))
-	if m := statusPattern.FindStringSubmatch(chosen.get("status")); m != nil {
-		r.Status = m[1]
-	}
-	r.DiagnosticCode = DecodeHeader(typedValue(chosen.get("diagnostic-code")))
-}
-
-// typedValue drops the type before the semicolon: "rfc822; user@example.com", "smtp; 550 no such user".
-func typedValue(s string) string {
-	if _, v, ok := strings.Cut(s, ";"); ok {
-		s = v
-	}
-	return strings.Trim(strings.TrimSpace(s), "<>")
-}
-
-// fromText fills what the status part left open from the words of the mail server.
-func (r *Report) fromText(h header, text string) {
-	text = text[:min(len(text), classifiedText)]
-	if r.Recipient == "" {
-		r.Recipient, _, _ = strings.Cut(h.get("x-failed-recipients"), ",")
-	}
-	if r.Recipient == "" {
-		if m := recipientPattern.FindStringSubmatch(text); m != nil {
-			r.Recipient = m[1]
-		}
-	}
-	if r.DiagnosticCode == "" {
-		r.DiagnosticCode = diagnosticLine(text)
-	}
-	if r.Status == "" || strings.HasSuffix(r.Status, ".0.0") {
-		if m := statusPattern.FindStringSubmatch(r.DiagnosticCode); m != nil {
-			r.Status = m[1]
-		}
-	}
-	if r.Action == "" {
-		r.Action = "failed"
-		if lower := strings.ToLower(text); strings.Contains(lower, "delayed") || strings.Contains(lower, "will be retried") ||
-			strings.Contains(lower, "no action is required") || strings.Contains(lower, "temporary problem") {
-			r.Action = "delayed"
-		}
-	}
-}
-
-// diagnosticLine is the line that carries a status or reply code, else one with a telling phrase.
-func diagnosticLine(text string) string {
-	fallback := ""
-	for _, l := range strings.Split(text, "\n") {
-		l = strings.TrimSpace(l)
-		if statusPattern.MatchString(l) || replyPattern.MatchString(l) {
-			return cutRunes(l, 500)
-		}
-		if lower := strings.ToLower(l); fallback == "" && (contains(lower, unknownUser) != "" || contains(lower, unknownHost) != "") {
-			fallback = cutRunes(l, 500)
-		}
-	}
-	return fallback
-}
-
-func (r *Report) fromFeedback(fb header, text string) {
-	r.FeedbackType = strings.ToLower(DecodeHeader(fb.get("feedback-type")))
-	if r.FeedbackType == "" {
-		if m := jsonIDPattern.FindStringSubmatch(text[:min(len(text), classifiedText)]); m != nil {
-			r.FeedbackType = m[1]
-		}
-	}
-	r.Recipient = strings.Trim(firstNonEmpty(typedValue(fb.get("original-rcpt-to")), typedValue(fb.get("removal-recipient"))), "<> ")
-}
-
-var (
-	unknownUser = []string{"user unknown", "unknown user", "no such user", "user not found", "does not exist", "doesn't exist",
-		"no such recipient", "recipient unknown", "unknown recipient", "invalid recipient", "not a valid", "unknown address", "no mailbox",
-		"mailbox not found", "no such mailbox", "address unknown", "not listed in", "unknown local", "no such address", "invalid mailbox",
-		"no user", "unrouteable address", "mailbox unavailable", "not found", "bad destination mailbox", "recipient rejected",
-		"recipient not found", "recnotfound", "invalid address", "addresses were unknown", "is unknown", "not known at this site",
-		"undeliverable address", "user doesn", "unknown virtual", "account that you tried to reach", "is not local", "this user"}
-	unknownHost = []string{"host unknown", "unknown host", "host not found", "domain not found", "no such domain", "unknown domain",
-		"name or domain not", "domain name not found", "nxdomain", "illegal host", "unrouteable mail domain", "all relevant mx records point"}
-	fullMailbox = []string{"full", "quota", "5.2.2", "access denied", "suspend", "inactive"}
-	passing     = []string{"over limit", "too large", "size limit", "exceed", "spam", "blocked", "blacklist", "block list",
-		"policy", "temporar", "try again", "greylist", "reputation", "timed out", "timeout", "relay", "denied", "disabled",
-		"dmarc", "spf", "ptr", "reverse"}
-)
-
-// permanent: the address does not exist, or its host does not. A full mailbox, a refused content or a policy is the
-// server's word about this mail, not about the address (RFC 3463 sections 3.2 and 3.5).
-func (r *Report) permanent() bool {
-	if r.Action == "delayed" || r.Action == "delivered" || strings.HasPrefix(r.Status, "4.") || strings.HasPrefix(r.Status, "2.") {
-		return false
-	}
-	diagnostic := strings.ToLower(r.DiagnosticCode)
-	if contains(diagnostic, fullMailbox) != "" {
-		return false
-	}
-	switch {
-	case strings.HasPrefix(r.Status, "5.1.1"), r.Status == "5.1.0", r.Status == "5.1.2", r.Status == "5.1.3", r.Status == "5.1.6",
-		r.Status == "5.1.10", r.Status == "5.4.4":
-		return contains(diagnostic, passing) == "" || contains(diagnostic, unknownUser) != ""
-	}
-	return contains(diagnostic, passing) == "" && (contains(diagnostic, unknownUser) != "" || contains(diagnostic, unknownHost) != "")
 }

@@ -9,7 +9,8 @@
 //	MAIL_BUCKET           bucket of the archive
 //	MAIL_FOLDER           folder path in the bucket
 //	SCHEDULER_LOCATION    region of the Cloud Scheduler jobs
-//	API_AUDIENCE          audience of the ID tokens that api accepts
+//	API_AUDIENCE, IAP_AUDIENCE, API_ADMINS, API_SERVICES
+//	                      who may call api; see [Env.Callers]
 //	ALLOW_INSECURE_MAIL   "true": mail servers without TLS and on private
 //	                      addresses; for the emulator
 //	FIRESTORE_EMULATOR_HOST, PUBSUB_EMULATOR_HOST, STORAGE_EMULATOR_HOST,

@@ -17,9 +17,10 @@ import (
 //	API_AUDIENCE  audiences of Google ID tokens, separated by commas
 //	IAP_AUDIENCE  audience of Identity-Aware Proxy's assertions
 //	API_ADMINS    addresses that are admins before the settings name one
+//	API_SERVICES  addresses of the programs that may call, as of service accounts
 //	API_TOKENS    fixed tokens as token=role:address, with an emulator only
 func (e Env) Callers(docs channel.Docs) (*auth.Authenticator, error) {
-	a := &auth.Authenticator{Roles: roles{docs, list(e.or("API_ADMINS", ""))}}
+	a := &auth.Authenticator{Roles: roles{docs, addresses(e.or("API_ADMINS", "")), addresses(e.or("API_SERVICES", ""))}}
 	if v := e.or("IAP_AUDIENCE", ""); v != "" {
 		iap, err := auth.NewIAP(&auth.JWKS{URL: auth.IAPKeys}, e.Now, v)
 		if err != nil {
@@ -74,16 +75,23 @@ func list(s string) []string {
 	return out
 }
 
-// roles are those that the settings give.
+// addresses is a list in lower case, as identities have theirs.
+func addresses(s string) []string { return list(strings.ToLower(s)) }
+
+// roles are those that the settings give to people. Programs are no users of
+// the channel: theirs is in the surroundings.
 type roles struct {
-	docs   channel.Docs
-	admins []string
+	docs             channel.Docs
+	admins, services []string
 }
 
 // RoleOf implements auth.Roles.
 func (r roles) RoleOf(ctx context.Context, email string) (auth.Role, error) {
 	if slices.Contains(r.admins, email) {
 		return auth.RoleAdmin, nil
+	}
+	if slices.Contains(r.services, email) {
+		return auth.RoleService, nil
 	}
 	ag, err := (&channel.Admin{Docs: r.docs}).Agent(ctx, email)
 	if errors.Is(err, channel.ErrNotFound) {
@@ -95,7 +103,13 @@ func (r roles) RoleOf(ctx context.Context, email string) (auth.Role, error) {
 	return auth.Role(ag.Role), nil
 }
 
-// jobs are the periodic jobs that Terraform makes.
+// jobs are the periodic jobs that Terraform makes. CH-1 pauses them all, those
+// that send no mail too: "the Cloud Scheduler jobs are paused and resumed with
+// it", so an idle channel costs nothing. What the pause keeps back is stored and
+// has a due time: timers and retention (sweep), events that a crash kept back
+// (sweep), CRM operations of an unreachable CRM (flush, CR-7). The first ticks
+// after the resume take it up. People's work goes on meanwhile: what it means
+// for the CRM is pushed by record to flush, without the job.
 var jobs = []string{"poll", "route", "flush", "sweep"}
 
 // Jobs pauses and resumes the periodic jobs.

@@ -48,12 +48,14 @@ func (k *kept) Put(ctx context.Context, name, v string) error {
 	return err
 }
 
-// Delete removes a secret.
+// Delete removes a secret. It is forgotten last: a Get meanwhile may have
+// remembered it once more.
 func (k *kept) Delete(ctx context.Context, name string) error {
+	err := k.Manager.Delete(ctx, name)
 	k.mu.Lock()
 	delete(k.values, name)
 	k.mu.Unlock()
-	return k.Manager.Delete(ctx, name)
+	return err
 }
 
 func (k *kept) remember(name, s string) {

@@ -3,8 +3,9 @@
 //
 // A value is never part of an error or a log; the documents of the channel hold
 // names only. Get gives the newest value. Put is done when it returns nil: a
-// rotated refresh token that was put is not lost with the process. Old versions
-// stay in Secret Manager, where the cloud's own rules may destroy them.
+// rotated refresh token that was put is not lost with the process. It destroys
+// the versions before its own: Get reads the newest only, and an old password
+// that still can be read is a risk that nobody sees.
 //
 // A name has 1 to 255 letters, digits, hyphens and underscores, which is what
 // https://cloud.google.com/secret-manager/docs/reference/rest/v1/projects.secrets/create
@@ -17,9 +18,12 @@ import (
 	"fmt"
 	"hash/crc32"
 	"regexp"
+	"strconv"
+	"strings"
 
 	secretmanager "cloud.google.com/go/secretmanager/apiv1"
 	"cloud.google.com/go/secretmanager/apiv1/secretmanagerpb"
+	"google.golang.org/api/iterator"
 	"google.golang.org/api/option"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -37,7 +41,7 @@ var validName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,255}$`)
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Manager keeps secrets in a project's Secret Manager. It is safe for
-// concurrent use; Put at the same time leaves either value as the newest.
+// concurrent use; Put at the same time leaves either value as the only one.
 type Manager struct {
 	client  *secretmanager.Client
 	project string
@@ -73,30 +77,72 @@ func (m *Manager) Get(ctx context.Context, name string) (string, error) {
 	return string(p.GetData()), nil
 }
 
-// Put adds a version; it creates the secret where there is none. The service
-// refuses an empty value and one of more than 64 KiB.
+// Put adds a version and destroys those before it; it creates the secret where
+// there is none. The service refuses an empty value and one of more than 64
+// KiB. After an error the value may be stored; Put may be repeated, and then
+// destroys what an earlier one left.
 func (m *Manager) Put(ctx context.Context, name, value string) error {
 	path, err := m.path(name)
 	if err != nil {
 		return err
 	}
-	err = m.add(ctx, path, value)
+	version, err := m.add(ctx, path, value)
 	if status.Code(err) == codes.NotFound {
 		if err := m.create(ctx, name); err != nil {
 			return err
 		}
-		err = m.add(ctx, path, value)
+		version, err = m.add(ctx, path, value)
 	}
-	return translate("put", name, err)
+	if err != nil {
+		return translate("put", name, err)
+	}
+	if n := number(version); n > 1 {
+		return translate("destroy old versions of", name, m.destroy(ctx, path, n))
+	}
+	return nil
 }
 
-func (m *Manager) add(ctx context.Context, path, value string) error {
+// add returns the name of the version that it made.
+func (m *Manager) add(ctx context.Context, path, value string) (string, error) {
 	data := []byte(value)
 	crc := checksum(data)
-	_, err := m.client.AddSecretVersion(ctx, &secretmanagerpb.AddSecretVersionRequest{
+	v, err := m.client.AddSecretVersion(ctx, &secretmanagerpb.AddSecretVersionRequest{
 		Parent: path, Payload: &secretmanagerpb.SecretPayload{Data: data, DataCrc32C: &crc},
 	})
-	return err
+	return v.GetName(), err
+}
+
+// versionsSeen is how many versions, the newest first, destroy looks at.
+// Destroyed ones stay listed for ever, and each Put destroys what is before it.
+const versionsSeen = 100
+
+// destroy ends the versions below a number: those that another Put adds at the
+// same time have higher ones.
+func (m *Manager) destroy(ctx context.Context, path string, below int) error {
+	it := m.client.ListSecretVersions(ctx, &secretmanagerpb.ListSecretVersionsRequest{Parent: path, PageSize: versionsSeen})
+	for range versionsSeen {
+		v, err := it.Next()
+		if errors.Is(err, iterator.Done) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if v.GetState() == secretmanagerpb.SecretVersion_DESTROYED || number(v.GetName()) >= below {
+			continue
+		}
+		_, err = m.client.DestroySecretVersion(ctx, &secretmanagerpb.DestroySecretVersionRequest{Name: v.GetName()})
+		if err != nil && status.Code(err) != codes.FailedPrecondition { // another destroyed it
+			return err
+		}
+	}
+	return nil
+}
+
+// number is the N of projects/P/secrets/S/versions/N.
+func number(version string) int {
+	n, _ := strconv.Atoi(version[strings.LastIndexByte(version, '/')+1:]) // the service names them; 0 is none
+	return n
 }
 
 // create makes an empty secret; that another did so meanwhile is fine.

@@ -3,6 +3,7 @@ package secret_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -11,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	secretmanager "cloud.google.com/go/secretmanager/apiv1"
+	"cloud.google.com/go/secretmanager/apiv1/secretmanagerpb"
 	"google.golang.org/api/option"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -26,7 +29,8 @@ type keeper interface {
 	Delete(ctx context.Context, name string) error
 }
 
-func manager(t *testing.T) *secret.Manager {
+// connect serves a fake Secret Manager.
+func connect(t *testing.T) []option.ClientOption {
 	t.Helper()
 	fake, err := secrets.Open(secrets.Options{Now: time.Now})
 	if err != nil {
@@ -40,13 +44,72 @@ func manager(t *testing.T) *secret.Manager {
 	}
 	go server.Serve(l)
 	t.Cleanup(server.Stop)
-	m, err := secret.NewManager(context.Background(), "p", option.WithEndpoint(l.Addr().String()), option.WithoutAuthentication(),
-		option.WithGRPCDialOption(grpc.WithTransportCredentials(insecure.NewCredentials())))
+	return []option.ClientOption{option.WithEndpoint(l.Addr().String()), option.WithoutAuthentication(),
+		option.WithGRPCDialOption(grpc.WithTransportCredentials(insecure.NewCredentials()))}
+}
+
+func manager(t *testing.T, opts ...option.ClientOption) *secret.Manager {
+	t.Helper()
+	m, err := secret.NewManager(context.Background(), "p", opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { m.Close() })
 	return m
+}
+
+func TestPutDestroysWhatWasBefore(t *testing.T) {
+	opts := connect(t)
+	m := manager(t, opts...)
+	client, err := secretmanager.NewClient(t.Context(), opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	states := func() (enabled, all int) {
+		it := client.ListSecretVersions(t.Context(), &secretmanagerpb.ListSecretVersionsRequest{Parent: "projects/p/secrets/x"})
+		for v, err := range it.All() {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if all++; v.GetState() != secretmanagerpb.SecretVersion_DESTROYED {
+				enabled++
+			}
+		}
+		return enabled, all
+	}
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			for j := range 5 {
+				if err := m.Put(t.Context(), "x", fmt.Sprint(i, j)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if enabled, all := states(); enabled != 1 || all != 20 {
+		t.Errorf("%d of %d versions can be read, want the newest of 20", enabled, all)
+	}
+	if _, err := m.Get(t.Context(), "x"); err != nil {
+		t.Error(err)
+	}
+	// What an interrupted Put left is gone with the next.
+	for range 3 {
+		if _, err := client.AddSecretVersion(t.Context(), &secretmanagerpb.AddSecretVersionRequest{Parent: "projects/p/secrets/x", Payload: &secretmanagerpb.SecretPayload{Data: []byte("left")}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := m.Put(t.Context(), "x", "last"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := m.Get(t.Context(), "x"); err != nil || got != "last" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if enabled, _ := states(); enabled != 1 {
+		t.Errorf("%d versions can be read", enabled)
+	}
 }
 
 func file(t *testing.T, path string) *secret.File {
@@ -60,7 +123,7 @@ func file(t *testing.T, path string) *secret.File {
 
 func TestConformance(t *testing.T) {
 	for name, k := range map[string]keeper{
-		"manager": manager(t),
+		"manager": manager(t, connect(t)...),
 		"file":    file(t, filepath.Join(t.TempDir(), "secrets.json")),
 	} {
 		t.Run(name, func(t *testing.T) {

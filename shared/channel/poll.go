@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"time"
 
 	"emailchannel.dev/emailchannel/shared/event"
@@ -54,6 +55,10 @@ type Fetched struct {
 const (
 	pollLease = 2 * time.Minute
 	pollFor   = 45 * time.Second // one invocation stops taking more after that
+
+	pollPatience = 3           // failures in a row that are tried again at once
+	pollFirst    = time.Minute // back-off after that, which doubles
+	pollMost     = 30 * time.Minute
 )
 
 // Handle polls one account, or asks for a poll of each. While another poll has
@@ -71,7 +76,7 @@ func (p *Poll) Handle(ctx context.Context, e event.Poll) error {
 	if _, used := cat.QueueOf(e.Account); !ok || !used || a.OutboundOnly {
 		return nil // its mail waits on the server
 	}
-	return locked(ctx, p.Docs, p.Now, "poll-"+a.ID, rand.Text(), pollLease, func() error { return p.account(ctx, a) })
+	return locked(ctx, p.Docs, p.Now, "poll-"+a.ID, rand.Text(), pollLease, func() error { return p.account(ctx, a.ID) })
 }
 
 func (p *Poll) fanOut(ctx context.Context, cat *Catalog) error {
@@ -85,8 +90,25 @@ func (p *Poll) fanOut(ctx context.Context, cat *Catalog) error {
 }
 
 // account reads every folder. A server that refuses marks its account and
-// leaves the others alone (AC-3).
-func (p *Poll) account(ctx context.Context, a Account) error {
+// leaves the others alone (AC-3); after some failures it is asked less often.
+// The account is read, as the catalog does not follow its status.
+func (p *Poll) account(ctx context.Context, id string) error {
+	a, err := get[Account](ctx, p.Docs, accountPath(id))
+	if err != nil || a == nil || p.Now().Before(a.Status.Retry) {
+		return err
+	}
+	failed := p.folders(ctx, *a)
+	if err := p.status(ctx, *a, failed); err != nil || failed == nil {
+		return errors.Join(failed, err)
+	}
+	if a.Status.Failures+1 >= pollPatience {
+		slog.ErrorContext(ctx, "account cannot be polled", "account", id, "failures", a.Status.Failures+1, "error", failed)
+		return nil // the next tick after the back-off comes by itself
+	}
+	return failed
+}
+
+func (p *Poll) folders(ctx context.Context, a Account) error {
 	secret, err := p.Secrets.Get(ctx, a.Secret)
 	if err != nil {
 		return fmt.Errorf("secret of account %s: %w", a.ID, err)
@@ -97,25 +119,24 @@ func (p *Poll) account(ctx context.Context, a Account) error {
 			failed = errors.Join(failed, fmt.Errorf("account %s folder %s: %w", a.ID, folder, err))
 		}
 	}
-	return errors.Join(failed, p.status(ctx, a, failed))
+	return failed
 }
 
 // status is written when it changes, and every ten minutes as a sign of life.
-// What was written last is read: the catalog does not follow a status.
 func (p *Poll) status(ctx context.Context, a Account, failed error) error {
 	now := p.Now().UTC()
-	have, err := get[Account](ctx, p.Docs, accountPath(a.ID))
-	if err != nil || have == nil {
-		return err
-	}
-	if failed == nil && have.Status.Valid && now.Sub(have.Status.LastSuccess) < 10*time.Minute {
+	if failed == nil && a.Status.Valid && a.Status.Failures == 0 && now.Sub(a.Status.LastSuccess) < 10*time.Minute {
 		return nil
 	}
-	fields := map[string]any{"status.valid": failed == nil, "status.checked_at": now, "status.error": ""}
-	if failed != nil {
-		fields["status.error"] = failed.Error()
-	} else {
+	fields := map[string]any{"status.valid": failed == nil, "status.checked_at": now, "status.error": "", "status.failures": 0, "status.retry": nil}
+	if failed == nil {
 		fields["status.last_success"] = now
+	} else {
+		n := a.Status.Failures + 1
+		fields["status.error"], fields["status.failures"] = failed.Error(), n
+		if n >= pollPatience {
+			fields["status.retry"] = now.Add(min(pollFirst<<min(n-pollPatience, 10), pollMost))
+		}
 	}
 	return p.Docs.Write(ctx, func(tx Tx) { tx.Patch(accountPath(a.ID), fields) })
 }

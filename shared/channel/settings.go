@@ -57,8 +57,42 @@ type Account struct {
 	Secret       string        `json:"secret"` // name in Secret Manager
 	OutboundOnly bool          `json:"outbound_only"`
 	Folders      []string      `json:"folders"`
+	Auth         Auth          `json:"auth,omitempty"` // how it logs in; empty: by password
+	OAuth        OAuth         `json:"oauth,omitzero"` // of which the refresh token is the secret
+	Sent         SentMail      `json:"sent,omitzero"`
+	VERP         bool          `json:"verp"` // envelope senders that tell a bounce's mail
+	DKIM         DKIM          `json:"dkim,omitzero"`
 	Status       AccountStatus `json:"status"`
 	UpdatedAt    time.Time     `json:"updated_at"`
+}
+
+// Auth is how an account logs in to its servers.
+type Auth string
+
+const (
+	AuthPassword Auth = "password"
+	AuthXOAuth2  Auth = "xoauth2"     // Google, Microsoft
+	AuthBearer   Auth = "oauthbearer" // RFC 7628
+)
+
+// OAuth is where an account's refresh token gets access tokens (RFC 6749 6).
+type OAuth struct {
+	TokenURL string `json:"token_url"`
+	ClientID string `json:"client_id"`
+	Scope    string `json:"scope,omitempty"`
+}
+
+// SentMail tells about an account's folder of sent mail.
+type SentMail struct {
+	Folder string `json:"folder,omitempty"` // empty: the one that the server marks \Sent (RFC 6154)
+	Copy   bool   `json:"copy"`             // file a copy of what was sent; for servers that do not do so themselves
+}
+
+// DKIM signs an account's mail (RFC 6376). Secret holds the key as PEM.
+type DKIM struct {
+	Domain   string `json:"domain"`
+	Selector string `json:"selector"`
+	Secret   string `json:"secret"`
 }
 
 // AccountStatus is what the last log-in said (AC-1, AC-3).
@@ -67,6 +101,8 @@ type AccountStatus struct {
 	Error       string    `json:"error,omitempty"` // the server's answer
 	CheckedAt   time.Time `json:"checked_at,omitzero"`
 	LastSuccess time.Time `json:"last_success,omitzero"`
+	Failures    int       `json:"failures,omitempty"` // polls that failed in a row
+	Retry       time.Time `json:"retry,omitzero"`     // before which it is not polled again
 }
 
 // Queue is an e-mail menu (QU-*).

@@ -83,11 +83,16 @@ func (b *bounce) nameless(list, inText []Recipient) []Recipient {
 
 func named(list []Recipient) bool {
 	for _, r := range list {
-		if strings.Contains(r.Address, "@") {
+		if isMailbox(r.Address) {
 			return true
 		}
 	}
 	return false
+}
+
+// isMailbox tells an address from the pipes and files that Exim reports.
+func isMailbox(s string) bool {
+	return strings.Contains(s, "@") && !strings.ContainsAny(s, " \t|") && !strings.HasPrefix(s, "/")
 }
 
 // fromStatus reads the per-recipient blocks.
@@ -111,9 +116,9 @@ func statusRecipient(block header) Recipient {
 	final := typedValue(firstNonEmpty(block.get("final-recipient"), block.get("x-actual-recipient")))
 	r := Recipient{Address: xtext(typedValue(block.get("original-recipient"))), Action: firstWord(block.get("action"))}
 	switch {
-	case !strings.Contains(r.Address, "@"):
+	case !isMailbox(r.Address):
 		r.Address = firstNonEmpty(final, r.Address)
-	case strings.Contains(final, "@") && !strings.EqualFold(final, r.Address):
+	case isMailbox(final) && !strings.EqualFold(final, r.Address):
 		r.Final = final
 	}
 	if m := statusPattern.FindStringSubmatch(block.get("status")); m != nil {

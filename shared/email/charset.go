@@ -12,24 +12,78 @@ import (
 	"golang.org/x/text/encoding/japanese"
 	"golang.org/x/text/encoding/simplifiedchinese"
 	"golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/encoding/unicode/utf32"
 )
 
-// toUTF8 reads b as text. Valid UTF-8 wins over any declaration, then counts the declared charset, and only where
-// none is declared it is guessed. An unknown charset is reported by ok=false; the text is then a readable guess.
+// toUTF8 reads b as text. Valid UTF-8 wins over any declaration, then counts the declared charset, and it is guessed
+// where none is declared or the declared one cannot be meant. An unknown charset is reported by ok=false; the text
+// is then a readable guess.
 func toUTF8(b []byte, declared string) (text string, ok bool) {
+	text, flaw := decodeCharset(b, declared)
+	return text, flaw != unknownCharset
+}
+
+// What can be wrong with a declared charset, as Mail.Degraded names it.
+const (
+	unknownCharset     = "unknown-charset"
+	mislabelledCharset = "mislabelled-charset"
+)
+
+func decodeCharset(b []byte, declared string) (text, flaw string) {
 	declared = cleanCharset(declared)
-	if utf8.Valid(b) && !(isSevenBit(declared) && isASCII(b)) && !isWide(declared) {
-		return string(bytes.TrimPrefix(b, []byte("\ufeff"))), true
+	if utf8.Valid(b) && !(isSevenBit(declared) && isASCII(b)) && !(isWide(declared) && bytes.IndexByte(b, 0) >= 0) {
+		if enc := guessSevenBit(b, declared); enc != nil {
+			return decodeWith(enc, b), mislabelledCharset
+		}
+		return string(bytes.TrimPrefix(b, []byte("\ufeff"))), ""
+	}
+	if isUTF7(declared) && isASCII(b) {
+		return decodeUTF7(b), ""
+	}
+	if isISO2022KR(declared) {
+		b, declared = eucKR(b), "euc-kr"
 	}
 	enc, known := lookupCharset(declared)
-	if enc == nil {
-		enc = guessCharset(b)
+	if declared == "utf-16" || declared == "ucs-2" {
+		enc = utf16Encoding(b)
 	}
+	if !known {
+		flaw = unknownCharset
+	}
+	if enc == nil || isASCIIName(declared) {
+		return decodeWith(guessCharset(b), b), flaw
+	}
+	text = decodeWith(enc, b)
+	if garbled(text) {
+		if guess := decodeWith(guessCharset(b), b); !garbled(guess) {
+			return guess, mislabelledCharset
+		}
+	}
+	return text, flaw
+}
+
+// decodeWith never fails: the decoders replace what they cannot read.
+func decodeWith(enc encoding.Encoding, b []byte) string {
 	out, err := enc.NewDecoder().Bytes(b)
-	if err != nil { // the decoders replace what they cannot read; this is a guard, not a path
-		return strings.ToValidUTF8(string(b), "\ufffd"), known
+	if err != nil { // a guard, not a path
+		out = b
 	}
-	return strings.ToValidUTF8(string(bytes.TrimPrefix(out, []byte("\ufeff"))), "\ufffd"), known
+	return strings.ToValidUTF8(string(bytes.TrimPrefix(out, []byte("\ufeff"))), "\ufffd")
+}
+
+// garbled: more than a quarter of what is not ASCII could not be read. A few replacements are a cut character or a
+// damaged line in text of the right charset.
+func garbled(text string) bool {
+	bad, foreign := 0, 0
+	for _, r := range text {
+		if r >= utf8.RuneSelf {
+			foreign++
+		}
+		if r == utf8.RuneError {
+			bad++
+		}
+	}
+	return bad*4 > foreign
 }
 
 func isASCII(b []byte) bool {
@@ -43,11 +97,15 @@ func isASCII(b []byte) bool {
 
 // isSevenBit: charsets that spell other scripts with ASCII bytes, where valid UTF-8 proves nothing.
 func isSevenBit(charset string) bool {
-	return strings.HasPrefix(charset, "iso-2022") || strings.HasPrefix(charset, "hz") || strings.HasPrefix(charset, "csiso2022")
+	return strings.HasPrefix(charset, "iso-2022") || strings.HasPrefix(charset, "hz") || strings.HasPrefix(charset, "csiso2022") || isUTF7(charset)
+}
+
+func isASCIIName(charset string) bool {
+	return charset == "us-ascii" || charset == "ascii" || charset == "ansi_x3.4-1968" || charset == "usascii"
 }
 
 func isWide(charset string) bool {
-	return strings.HasPrefix(charset, "utf-16") || strings.HasPrefix(charset, "utf-32") || charset == "ucs-2"
+	return strings.HasPrefix(charset, "utf-16") || strings.HasPrefix(charset, "utf-32") || charset == "ucs-2" || charset == "ucs-4"
 }
 
 // cleanCharset strips what senders put around a charset name, and RFC 2231's language.
@@ -72,6 +130,10 @@ func lookupCharset(name string) (enc encoding.Encoding, known bool) {
 		return simplifiedchinese.HZGB2312, true
 	case "utf-16", "ucs-2":
 		return unicode.UTF16(unicode.BigEndian, unicode.UseBOM), true
+	case "utf-32", "utf-32be", "ucs-4":
+		return utf32.UTF32(utf32.BigEndian, utf32.UseBOM), true
+	case "utf-32le":
+		return utf32.UTF32(utf32.LittleEndian, utf32.UseBOM), true
 	case "cp932", "ms932", "x-sjis-jp":
 		return japanese.ShiftJIS, true
 	}
@@ -104,18 +166,4 @@ func lookupVariant(name string) (encoding.Encoding, bool) {
 		return enc, true
 	}
 	return nil, false
-}
-
-// guessCharset is for text that is not UTF-8 and declares nothing: byte order marks, then ISO-2022-JP's escape,
-// then windows-1252, which reads every byte.
-func guessCharset(b []byte) encoding.Encoding {
-	switch {
-	case bytes.HasPrefix(b, []byte{0xff, 0xfe}):
-		return unicode.UTF16(unicode.LittleEndian, unicode.UseBOM)
-	case bytes.HasPrefix(b, []byte{0xfe, 0xff}):
-		return unicode.UTF16(unicode.BigEndian, unicode.UseBOM)
-	case bytes.Contains(b, []byte("\x1b$B")), bytes.Contains(b, []byte("\x1b$@")):
-		return japanese.ISO2022JP
-	}
-	return charmap.Windows1252
 }

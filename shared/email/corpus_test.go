@@ -3,15 +3,12 @@ package email
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf8"
 )
 
@@ -100,40 +97,6 @@ func parseBytes(tb testing.TB, raw []byte) *Mail {
 	return m
 }
 
-func TestCorpusParses(t *testing.T) {
-	n, degraded := 0, 0
-	corpusMails(t, func(name string, raw []byte) {
-		n++
-		begin := time.Now()
-		m, err := Parse(bytes.NewReader(raw), "", Limits{}, func(_ Part, r io.Reader) error {
-			_, err := io.Copy(io.Discard, r)
-			return err
-		})
-		if errors.Is(err, ErrEmpty) && len(bytes.TrimSpace(raw)) == 0 {
-			return // one file of the corpus is a single line end
-		}
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-			return
-		}
-		// Far above what any mail of the corpus takes: this catches work that is not linear, not a slow machine.
-		if took := time.Since(begin); took > 10*time.Second {
-			t.Errorf("%s took %v", name, took)
-		}
-		checkMail(t, name, m)
-		if len(m.Degraded) > 0 {
-			degraded++
-		}
-		if m.Text == "" && m.HTML == "" && len(m.Parts) == 0 && len(m.From) == 0 && m.Subject == "" {
-			t.Logf("%s: nothing was read: %q", name, m.Degraded)
-		}
-	})
-	if n < 1000 {
-		t.Errorf("only %d mails found", n)
-	}
-	t.Logf("%d mails, %d with a repair or a bound", n, degraded)
-}
-
 // checkMail holds for every Mail that Parse returns.
 func checkMail(tb testing.TB, name string, m *Mail) {
 	tb.Helper()
@@ -202,54 +165,6 @@ func findFile(t *testing.T, root, base string) []byte {
 		t.Fatalf("%s: %v", base, err)
 	}
 	return raw
-}
-
-func TestCorpusWebklex(t *testing.T) {
-	dir := needCorpus(t, "webklex-php-imap")
-	rows := readTSV(t, filepath.Join(dir, "expected.tsv"))
-	good := 0
-	for _, row := range rows {
-		if why := webklexDiffers(t, row, parseBytes(t, findFile(t, dir, row["file"]))); why != "" {
-			t.Logf("%s: %s", row["file"], why)
-			continue
-		}
-		good++
-	}
-	t.Logf("%d of %d", good, len(rows))
-	if good < 46 {
-		t.Errorf("%d of %d mails as expected, want 46", good, len(rows))
-	}
-}
-
-func webklexDiffers(t *testing.T, row map[string]string, m *Mail) string {
-	t.Helper()
-	if want := row["subject"]; want != `\N` && want != m.Subject {
-		return "subject " + m.Subject + ", want " + want
-	}
-	if want := row["from_email"]; want != `\N` && (len(m.From) == 0 || m.From[0].Addr != want) {
-		return "from is not " + want
-	}
-	if want := row["attachment_count"]; want != `\N` && want != itoa(len(m.Parts)) {
-		return "attachments: " + itoa(len(m.Parts))
-	}
-	if row["some_attachment_names"] == `\N` {
-		return ""
-	}
-	var names []string
-	quoted := strings.ReplaceAll(strings.Trim(row["some_attachment_names"], `"`), `""`, `"`)
-	if err := json.Unmarshal([]byte(quoted), &names); err != nil {
-		t.Fatalf("%s: %v", row["file"], err)
-	}
-	have := ""
-	for _, p := range m.Parts {
-		have += "|" + p.Name
-	}
-	for _, n := range names {
-		if !strings.Contains(have+"|", "|"+n+"|") {
-			return "no part " + n + " in " + have
-		}
-	}
-	return ""
 }
 
 func itoa(n int) string { b, _ := json.Marshal(n); return string(b) }

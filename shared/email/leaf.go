@@ -1,6 +1,7 @@
 package email
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
@@ -71,16 +72,28 @@ func (p *parser) leaf(h header, mediaType string, ps params, path []int) {
 	}
 	disposition, dps := parseParams(h.get("content-disposition"), p.charset)
 	part := Part{
-		Name:        fileName(firstNonEmpty(dps["filename"], ps["name"], dps["name"], ps["filename"])),
+		Name:        fileName(firstNonEmpty(dps["filename"], ps["name"], dps["name"], ps["filename"], ps["file"], dps["file"])),
 		Type:        p.leafType(mediaType, path),
 		Disposition: disposition,
-		ContentID:   strings.Trim(h.get("content-id"), "<> \t"),
+		ContentID:   contentID(h.get("content-id")),
 		Index:       partIndex(path),
+	}
+	if other := fileName(ps["name"]); other != part.Name {
+		part.OtherName = other
+	}
+	p.sealed(&part, ps)
+	if part.Name == "" {
+		part.Name = customaryName(part.Type)
 	}
 	content := transferReader(h.get("content-transfer-encoding"), raw, p.note)
 	if p.isBody(part, path) {
-		p.text(part.Type, ps["charset"], content)
-		return
+		br := bufio.NewReaderSize(content, 512)
+		if head, _ := br.Peek(512); !isBinary(head, ps["charset"]) {
+			p.text(part.Type, ps["charset"], br)
+			return
+		}
+		p.note("binary-text-part")
+		part.Type, content = "application/octet-stream", br
 	}
 	p.file(part, content)
 }
@@ -92,6 +105,58 @@ func firstNonEmpty(ss ...string) string {
 		}
 	}
 	return ""
+}
+
+// customaryName names what programs send without a name and what no one can open without one: RFC 8551 section 3.2.1
+// for S/MIME, RFC 3156 for PGP, RFC 5545 and practice for the rest.
+func customaryName(mediaType string) string {
+	switch mediaType {
+	case "application/pkcs7-mime", "application/x-pkcs7-mime":
+		return "smime.p7m"
+	case "application/pkcs7-signature", "application/x-pkcs7-signature":
+		return "smime.p7s"
+	case "application/pgp-encrypted":
+		return "version.asc"
+	case "application/pgp-signature":
+		return "signature.asc"
+	case "application/pgp-keys":
+		return "key.asc"
+	case "text/calendar":
+		return "invite.ics"
+	case "text/vcard", "text/x-vcard", "text/directory":
+		return "contact.vcf"
+	case "application/ms-tnef", "application/vnd.ms-tnef":
+		return "winmail.dat"
+	}
+	return ""
+}
+
+// sealed tells why a mail has no text that can be shown: its content is encrypted or wrapped in a signature, and is
+// kept as it came.
+func (p *parser) sealed(part *Part, ps params) {
+	switch part.Type {
+	case "application/pgp-encrypted":
+		p.pgp = true
+		p.note("encrypted:pgp")
+	case "application/octet-stream":
+		if p.pgp && part.Name == "" {
+			part.Name = "encrypted.asc"
+		}
+	case "application/pkcs7-mime", "application/x-pkcs7-mime":
+		if strings.EqualFold(ps["smime-type"], "signed-data") {
+			p.note("opaque-signed:smime")
+		} else if !strings.EqualFold(ps["smime-type"], "certs-only") {
+			p.note("encrypted:smime")
+		}
+	}
+}
+
+// contentID drops the brackets. One that is longer than a header line is none.
+func contentID(s string) string {
+	if s = strings.Trim(s, "<> \t"); len(s) > maxMessageID {
+		return ""
+	}
+	return strings.ToValidUTF8(s, "\ufffd")
 }
 
 // partIndex is the position in IMAP's counting: the single body of a mail is part 1.
@@ -133,6 +198,20 @@ func (p *parser) isBody(part Part, path []int) bool {
 	return part.Name == "" || path == nil || p.leaves == 1 && part.Disposition == ""
 }
 
+// isBinary: what is called text begins like a picture, an archive or a document, or has bytes that no text has. Shown
+// as text it would be lost; as a file it can be opened.
+func isBinary(head []byte, charset string) bool {
+	for _, magic := range []string{"GIF8", "\x89PNG\r\n", "\xff\xd8\xff", "%PDF-", "PK\x03\x04", "\xd0\xcf\x11\xe0", "\x1f\x8b\x08", "Rar!\x1a\x07", "7z\xbc\xaf"} {
+		if bytes.HasPrefix(head, []byte(magic)) {
+			return true
+		}
+	}
+	if isWide(cleanCharset(charset)) || bytes.HasPrefix(head, []byte("\xff\xfe")) || bytes.HasPrefix(head, []byte("\xfe\xff")) {
+		return false
+	}
+	return bytes.Count(head, []byte{0})*10 > len(head)
+}
+
 // text reads a body text up to the bound; what is over it is digested and left out.
 func (p *parser) text(mediaType, charset string, content io.Reader) {
 	p.digest.part("text")
@@ -155,9 +234,12 @@ func (p *parser) bodyText(mediaType string, b []byte, charset string) {
 	if charset == "" && mediaType == "text/html" {
 		charset = metaCharset(b)
 	}
-	text, ok := toUTF8(b, charset)
-	if !ok {
-		p.note("unknown-charset:" + shortName(cleanCharset(charset)))
+	if p.charset == "" {
+		p.charset = charset // raw 8-bit headers are in the charset of the first text
+	}
+	text, flaw := decodeCharset(b, charset)
+	if flaw != "" {
+		p.note(flaw + ":" + shortName(cleanCharset(charset)))
 	}
 	p.bodies.add(mediaType, unixLines(text))
 }

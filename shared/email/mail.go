@@ -60,7 +60,8 @@ type Mail struct {
 
 // Part is an attachment or an inline file. Its content is not held: it went to the save function of Parse.
 type Part struct {
-	Name        string // the file name without any folder, "" if the sender gave none
+	Name        string // the file name without any folder, "" if the sender gave none; see customaryName
+	OtherName   string `json:",omitempty"` // what Content-Type calls it where Content-Disposition says otherwise: programs show either
 	Type        string // media type in lower case, e.g. "application/pdf"
 	Disposition string // "attachment" or "inline"
 	ContentID   string // without angle brackets

@@ -51,6 +51,7 @@ type parser struct {
 	mboxFrom string
 	blank    bool // the input has nothing but white space so far
 	leaves   int
+	pgp      bool // a part announced PGP encryption
 	bodies   bodies
 	facts    facts
 	digest   *digest
@@ -153,10 +154,10 @@ func (p *parser) boundary(l line) bool {
 	return false
 }
 
-// endsDelimiter: white space and anything behind it may follow a delimiter (RFC 2046 section 5.1.1), but not the rest
-// of a longer one.
+// endsDelimiter: anything may follow a delimiter (RFC 2046 section 5.1.1), but not the rest of a longer one, so not a
+// character that boundaries have.
 func endsDelimiter(rest []byte) bool {
-	return len(rest) == 0 || rest[0] == ' ' || rest[0] == '\t' || rest[0] == '\r'
+	return len(rest) == 0 || rest[0] < '!' || rest[0] > '~' || strings.IndexByte("<>[]{};!\"#$%&*@\\^`|~", rest[0]) >= 0
 }
 
 // entity reads the body that belongs to h. path is its position, depth the nesting of multiparts.
@@ -183,7 +184,7 @@ func (p *parser) multipart(mediaType string, ps params, path []int, depth int) {
 	mine := len(p.bounds)
 	leave := p.bodies.enter(mediaType)
 	defer leave()
-	preamble, found := p.preamble(strings.TrimRight(ps["boundary"], " \t"))
+	preamble, found := p.preamble(ps["boundary"])
 	defer func() { p.bounds = p.bounds[:mine] }()
 	if !found {
 		p.note("no-boundary")
@@ -208,9 +209,11 @@ func (p *parser) multipart(mediaType string, ps params, path []int, depth int) {
 }
 
 // preamble skips to the first boundary and keeps what it skips, in case there is none. The boundary is pushed; an
-// undeclared one is taken from the first line that looks like it.
-func (p *parser) preamble(boundary string) (skipped []byte, found bool) {
+// undeclared one is taken from the first line that looks like it. White space at its end is against RFC 2046 section
+// 5.1.1 and counts only if it is there in the first delimiter too: transports strip it from the lines.
+func (p *parser) preamble(declared string) (skipped []byte, found bool) {
 	mine := len(p.bounds)
+	boundary := strings.TrimRight(declared, " \t")
 	p.bounds = append(p.bounds, boundary)
 	if boundary == "" {
 		p.note("no-boundary-parameter")
@@ -226,6 +229,9 @@ func (p *parser) preamble(boundary string) (skipped []byte, found bool) {
 			boundary = p.bounds[mine]
 		}
 		if p.boundary(l) {
+			if p.level == mine && len(declared) > len(boundary) && bytes.HasPrefix(l.text[2:], []byte(declared)) {
+				p.bounds[mine] = declared
+			}
 			return skipped, p.level == mine
 		}
 		if room := p.lim.TextBytes - len(skipped); room > 0 {

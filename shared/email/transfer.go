@@ -2,6 +2,7 @@ package email
 
 import (
 	"bufio"
+	"bytes"
 	"io"
 	"strings"
 )
@@ -15,13 +16,34 @@ func transferReader(encoding string, r io.Reader, note func(string)) io.Reader {
 	case "", "7bit", "8bit", "binary", "7-bit", "8-bit", "7 bit", "8 bit", "none", "plain", "us-ascii", "utf-8":
 		return r
 	case "base64", "base-64", "b":
-		return &base64Reader{src: r, note: note}
+		br := bufio.NewReaderSize(r, 4096)
+		if head, _ := br.Peek(512); isProse(head) {
+			note("not-base64")
+			return br
+		}
+		return &base64Reader{src: br, note: note}
 	case "quoted-printable", "quoted_printable", "quotedprintable", "q":
 		return &quotedReader{src: bufio.NewReaderSize(r, 4096), note: note}
 	default:
 		note("unknown-encoding:" + shortName(name))
 		return r
 	}
+}
+
+// isProse: the beginning of a part that claims to be base64 is a text with blanks between its words. Some programs
+// write the header and forget to encode. Base64 that someone has spaced out comes in groups of four.
+func isProse(head []byte) bool {
+	words, odd := 0, 0
+	for l := range bytes.Lines(head) {
+		fields := bytes.Fields(l)
+		for _, w := range fields[:max(len(fields)-1, 0)] { // the last one may be cut
+			words++
+			if len(w)%4 != 0 {
+				odd++
+			}
+		}
+	}
+	return odd >= 3 && odd*3 >= words
 }
 
 // shortName bounds a name that the sender chose before it goes into Degraded.
@@ -44,13 +66,15 @@ type base64Reader struct {
 	out   []byte // decoded and not yet read; shares store
 	store [3 * 4096 / 4 * 2]byte
 	group uint32
-	have  int // characters in group
+	have  int  // characters in group
+	plus  bool // '+' or '/' were read: it is the standard alphabet
 	err   error
 }
 
 const notBase64 = 0xff
 
-func base64Value(c byte) byte {
+// value reads the URL alphabet too, which some senders use; once the standard one is certain, '-' and '_' are foreign.
+func (r *base64Reader) value(c byte) byte {
 	switch {
 	case c >= 'A' && c <= 'Z':
 		return c - 'A'
@@ -58,9 +82,12 @@ func base64Value(c byte) byte {
 		return c - 'a' + 26
 	case c >= '0' && c <= '9':
 		return c - '0' + 52
-	case c == '+' || c == '-': // '-' and '_' are the URL alphabet, which some senders use
+	case c == '+' || c == '/':
+		r.plus = true
+		return 62 + (c-'+')/4
+	case c == '-' && !r.plus:
 		return 62
-	case c == '/' || c == '_':
+	case c == '_' && !r.plus:
 		return 63
 	}
 	return notBase64
@@ -82,7 +109,7 @@ func (r *base64Reader) fill() {
 	n, err := r.src.Read(r.in[:])
 	r.out = r.store[:0]
 	for _, c := range r.in[:n] {
-		v := base64Value(c)
+		v := r.value(c)
 		if v == notBase64 {
 			r.skip(c)
 			continue

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -61,20 +62,38 @@ func (d *Dialer) dial(ctx context.Context, s Server) (net.Conn, error) {
 	if s.Security == None && !d.AllowInsecure {
 		return nil, fmt.Errorf("%s: %w: it would need clear text", s, ErrForbiddenHost)
 	}
-	addrs, err := d.addresses(ctx, s.Host)
+	conn, err := d.connect(ctx, s.Host, strconv.Itoa(s.Port))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s, err)
+	}
+	return conn, nil
+}
+
+// DialContext connects to host:port under the same rules for hosts, for whoever else talks to hosts that customers name:
+// it is what http.Transport has a field for.
+func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || !strings.HasPrefix(network, "tcp") {
+		return nil, fmt.Errorf("%s is no address for TCP", address)
+	}
+	return d.connect(ctx, host, port)
+}
+
+func (d *Dialer) connect(ctx context.Context, host, port string) (net.Conn, error) {
+	addrs, err := d.addresses(ctx, host)
 	if err != nil {
 		return nil, err
 	}
 	var errs []error
 	for _, addr := range addrs {
 		dialer := net.Dialer{Timeout: dialTimeout}
-		conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(addr.String(), strconv.Itoa(s.Port)))
+		conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(addr.String(), port))
 		if err == nil {
 			return conn, nil
 		}
 		errs = append(errs, err)
 	}
-	return nil, fmt.Errorf("%s: %w", s, errors.Join(errs...))
+	return nil, errors.Join(errs...)
 }
 
 // addresses returns the host's addresses that may be dialled, at least one.

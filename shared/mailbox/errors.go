@@ -36,15 +36,21 @@ func (e *ServerError) Error() string {
 	return text
 }
 
-// Temporary is true for 4xx.
-func (e *ServerError) Temporary() bool { return e.Code/100 == 4 }
+// Temporary is true for 4xx, and for the 552 by which old servers say that a mail has too many recipients, when it should be
+// 452: the others are for the next mail (RFC 5321 §4.5.3.1.10).
+func (e *ServerError) Temporary() bool { return e.Code/100 == 4 || e.tooManyRecipients() }
 
-// Permanent is true for 5xx.
-func (e *ServerError) Permanent() bool { return e.Code/100 == 5 }
+// Permanent is true for 5xx but for what Temporary takes.
+func (e *ServerError) Permanent() bool { return e.Code/100 == 5 && !e.tooManyRecipients() }
+
+func (e *ServerError) tooManyRecipients() bool {
+	return e.Command == "RCPT" && e.Code == 552 && (e.Enhanced == "" || e.Enhanced == "5.5.3")
+}
 
 // Refusal is a NO or BAD of an IMAP server.
 type Refusal struct {
-	Command string // AUTHENTICATE, LOGIN, EXAMINE, SEARCH, FETCH
+	Command string // AUTHENTICATE, LOGIN, EXAMINE, SEARCH, FETCH, IDLE, NOOP, LIST, CREATE, APPEND
+	Code    string // the response code (RFC 5530) such as OVERQUOTA, "" when there is none
 	Answer  string // such as "NO [AUTHENTICATIONFAILED] Invalid credentials"
 }
 
@@ -101,5 +107,5 @@ func refusal(command string, err error) error {
 	if answer.Text != "" {
 		words = append(words, answer.Text)
 	}
-	return &Refusal{Command: command, Answer: strings.Join(words, " ")}
+	return &Refusal{Command: command, Code: string(answer.Code), Answer: strings.Join(words, " ")}
 }

@@ -33,6 +33,17 @@ type Item struct {
 	Body         io.Reader
 }
 
+// Fetch opens the folder, calls its Fetch once and closes it.
+func (d *Dialer) Fetch(ctx context.Context, s Server, l Login, folder string, after Cursor, limit int, deliver func(context.Context, Item) error) (Cursor, error) {
+	f, err := d.Open(ctx, s, l, folder)
+	if err != nil {
+		return after, err
+	}
+	defer f.conn.under(ctx)()
+	defer f.Close()
+	return f.Fetch(ctx, after, limit, deliver)
+}
+
 // Fetch gives deliver the mails after the cursor, at most limit of them (0 means all), and returns the cursor past those that
 // deliver took. When UIDVALIDITY is not the cursor's it starts at the first mail under the new value; what was taken
 // before comes again.
@@ -40,39 +51,31 @@ type Item struct {
 // The error of deliver ends the call and is returned as it is. A *FetchError names the mail at which the server failed,
 // with a *Refusal inside when it said so. The cursor is right in every case. Mails may be delivered out of order when
 // the server answers so, and the cursor then waits for the ones left out; whoever restarts from it gets some again.
-func (d *Dialer) Fetch(ctx context.Context, s Server, l Login, folder string, after Cursor, limit int, deliver func(context.Context, Item) error) (Cursor, error) {
-	c, err := d.openIMAP(ctx, s, l)
-	if err != nil {
-		return after, err
-	}
-	cursor, err := c.fetch(ctx, folder, after, limit, deliver)
+func (f *Folder) Fetch(ctx context.Context, after Cursor, limit int, deliver func(context.Context, Item) error) (Cursor, error) {
+	defer f.conn.under(ctx)()
+	cursor, err := f.fetch(ctx, after, limit, deliver)
 	var mine deliverError
 	var theirs *FetchError
 	switch {
 	case err == nil:
-		c.logout()
 		return cursor, nil
 	case errors.As(err, &mine):
 		err = mine.error
 	case ctx.Err() != nil && errors.As(err, &theirs):
-		err = fmt.Errorf("%s: %w", s, because(ctx, theirs.Err)) // the mail is not to blame
+		err = fmt.Errorf("%s: %w", f.conn.server, because(ctx, theirs.Err)) // the mail is not to blame
 	default:
-		err = fmt.Errorf("%s: %w", s, because(ctx, err))
+		err = fmt.Errorf("%s: %w", f.conn.server, because(ctx, err))
 	}
-	c.close()
+	f.broken = true
 	return cursor, err
 }
 
 // deliverError marks what came from the caller's function.
 type deliverError struct{ error }
 
-func (c *imapConn) fetch(ctx context.Context, folder string, after Cursor, limit int, deliver func(context.Context, Item) error) (Cursor, error) {
-	data, err := c.examine(folder)
-	if err != nil {
-		return after, err
-	}
-	if data.UIDValidity != after.UIDValidity {
-		after = Cursor{UIDValidity: data.UIDValidity}
+func (f *Folder) fetch(ctx context.Context, after Cursor, limit int, deliver func(context.Context, Item) error) (Cursor, error) {
+	if f.validity != after.UIDValidity {
+		after = Cursor{UIDValidity: f.validity}
 	}
 	if after.LastUID == math.MaxUint32 {
 		return after, nil
@@ -80,16 +83,17 @@ func (c *imapConn) fetch(ctx context.Context, folder string, after Cursor, limit
 	if limit <= 0 {
 		limit = maxUIDs
 	}
-	uids, err := c.search(from(after.LastUID+1), limit)
+	f.conn.news.heard() // the search sees what was told until now
+	uids, err := f.conn.search(from(after.LastUID+1), limit)
 	if err != nil {
 		return after, err
 	}
 	p := &progress{cursor: after, waiting: uids, taken: map[uint32]bool{}}
-	f := &fetcher{imapConn: c, progress: p, deliver: deliver}
+	run := &fetcher{imapConn: f.conn, progress: p, deliver: deliver}
 	for len(p.waiting) > 0 && err == nil {
-		err = f.batch(ctx, p.waiting[:min(fetchBatch, len(p.waiting))])
+		err = run.batch(ctx, p.waiting[:min(fetchBatch, len(p.waiting))])
 	}
-	return p.cursor, f.blame(err)
+	return p.cursor, run.blame(err)
 }
 
 // progress moves the cursor over the mails that were taken, in order of UID.
@@ -118,7 +122,7 @@ func (p *progress) left(uids []uint32) []uint32 {
 	return out
 }
 
-// fetcher is one call of Fetch after the folder was opened.
+// fetcher is one call of Fetch.
 type fetcher struct {
 	*imapConn
 	*progress

@@ -291,7 +291,7 @@ func TestBigMailboxes(t *testing.T) {
 	s := start(t)
 	s.fill(t, 1, 10)
 	s.double(t, 10)
-	validity, uids, err := s.UIDs(t.Context(), s.imap, login(), "INBOX")
+	validity, uids, err := s.uids(t)
 	if err != nil || len(uids) != n || uids[0] != 1 || uids[n-1] != n || validity != s.Mailbox(user)[0].UIDValidity {
 		t.Fatalf("%d UIDs, %v", len(uids), err)
 	}

@@ -5,21 +5,24 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
 )
 
-// imapConn is one authenticated IMAP connection. It serves one call and is closed; after a failure nothing is reused.
+const logoutTimeout = 5 * time.Second
+
+// imapConn is one authenticated IMAP connection. After a failure it is only closed.
 type imapConn struct {
 	server Server
 	raw    net.Conn
 	client *imapclient.Client
 	watch  *watchdog
-	forget func() bool // ends the watch over the caller's context
+	news   *news
 }
 
-// openIMAP connects and logs in.
+// openIMAP connects and logs in. The context limits that alone.
 func (d *Dialer) openIMAP(ctx context.Context, s Server, l Login) (*imapConn, error) {
 	opening, cancel := context.WithTimeout(ctx, d.timeout())
 	defer cancel()
@@ -27,7 +30,7 @@ func (d *Dialer) openIMAP(ctx context.Context, s Server, l Login) (*imapConn, er
 	if err != nil {
 		return nil, err
 	}
-	c := &imapConn{server: s, raw: raw, watch: newWatchdog(raw, d.timeout())}
+	c := &imapConn{server: s, raw: raw, watch: newWatchdog(raw, d.timeout()), news: newNews()}
 	stop := context.AfterFunc(opening, func() { raw.Close() })
 	if err = c.start(opening, d); err == nil {
 		err = c.login(l)
@@ -35,12 +38,31 @@ func (d *Dialer) openIMAP(ctx context.Context, s Server, l Login) (*imapConn, er
 	if !stop() && err == nil {
 		err = context.Cause(opening)
 	}
-	c.forget = context.AfterFunc(ctx, func() { raw.Close() })
 	if err != nil {
 		c.close()
 		return nil, fmt.Errorf("%s: %w", s, because(opening, err))
 	}
 	return c, nil
+}
+
+// use runs work on a connection of its own. The connection ends with ctx.
+func (d *Dialer) use(ctx context.Context, s Server, l Login, work func(*imapConn) error) error {
+	c, err := d.openIMAP(ctx, s, l)
+	if err != nil {
+		return err
+	}
+	defer c.under(ctx)()
+	if err := work(c); err != nil {
+		c.close()
+		return fmt.Errorf("%s: %w", s, because(ctx, err))
+	}
+	c.logout()
+	return nil
+}
+
+// under lets the connection end with ctx until the returned function is called.
+func (c *imapConn) under(ctx context.Context) (release func() bool) {
+	return context.AfterFunc(ctx, func() { c.raw.Close() })
 }
 
 // because adds the context's error to that of the connection which it closed.
@@ -53,20 +75,21 @@ func because(ctx context.Context, err error) error {
 
 func (c *imapConn) start(ctx context.Context, d *Dialer) (err error) {
 	config := d.tlsConfig(c.server, "imap")
+	o := &imapclient.Options{TLSConfig: config, UnilateralDataHandler: c.news.handler()}
 	switch c.server.Security {
 	case TLS:
 		conn := tls.Client(patient{c.raw}, config)
 		if err := conn.HandshakeContext(ctx); err != nil {
 			return fmt.Errorf("TLS: %w", err)
 		}
-		c.client = imapclient.New(conn, nil)
+		c.client = imapclient.New(conn, o)
 	case StartTLS:
 		// The handshake's certificate error is in here, too.
-		if c.client, err = imapclient.NewStartTLS(patient{c.raw}, &imapclient.Options{TLSConfig: config}); err != nil {
+		if c.client, err = imapclient.NewStartTLS(patient{c.raw}, o); err != nil {
 			return refusal("STARTTLS", err)
 		}
 	case None:
-		c.client = imapclient.New(patient{c.raw}, nil)
+		c.client = imapclient.New(patient{c.raw}, o)
 	}
 	if err := c.client.WaitGreeting(); err != nil {
 		return refusal("CONNECT", err)
@@ -100,18 +123,19 @@ func (c *imapConn) examine(folder string) (*imap.SelectData, error) {
 	if data.UIDValidity == 0 {
 		return nil, fmt.Errorf("folder %q: server has no UIDVALIDITY", folder)
 	}
+	c.news.begin(data.NumMessages)
 	return data, nil
 }
 
-// logout says goodbye to a server that has behaved.
+// logout says goodbye to a server that has behaved, without waiting for long: nothing depends on it.
 func (c *imapConn) logout() {
+	c.watch.limit = min(c.watch.limit, logoutTimeout)
 	c.watch.during(func() error { return c.client.Logout().Wait() })
 	c.close()
 }
 
 // close ends the connection below TLS, whose own goodbye could block.
 func (c *imapConn) close() {
-	c.forget()
 	c.watch.timer.Stop()
 	c.raw.Close()
 	if c.client != nil {
@@ -121,16 +145,12 @@ func (c *imapConn) close() {
 
 // VerifyIMAP logs in and opens each folder, as Fetch will. The error holds the server's exact answer as a *Refusal.
 func (d *Dialer) VerifyIMAP(ctx context.Context, s Server, l Login, folders []string) error {
-	c, err := d.openIMAP(ctx, s, l)
-	if err != nil {
-		return err
-	}
-	for _, folder := range folders {
-		if _, err := c.examine(folder); err != nil {
-			c.close()
-			return fmt.Errorf("%s: %w", s, because(ctx, err))
+	return d.use(ctx, s, l, func(c *imapConn) error {
+		for _, folder := range folders {
+			if _, err := c.examine(folder); err != nil {
+				return err
+			}
 		}
-	}
-	c.logout()
-	return nil
+		return nil
+	})
 }

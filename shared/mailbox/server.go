@@ -1,13 +1,15 @@
 // Package mailbox reads mail over IMAP and sends it over SMTP. It is the only package that talks to mail servers.
 //
 // Reading is incremental by (UIDVALIDITY, UID). A folder is opened with EXAMINE and only UID, FLAGS, INTERNALDATE,
-// RFC822.SIZE and BODY.PEEK[] are asked for: nothing here changes a mailbox, and a server's broken ENVELOPE or
+// RFC822.SIZE and BODY.PEEK[] are asked for: reading changes nothing in a mailbox, and a server's broken ENVELOPE or
 // BODYSTRUCTURE cannot end the connection. Bodies are streams. The cursor passes a mail only when the caller has
-// taken it, so a failure anywhere means that mail comes again, never that it is lost.
+// taken it, so a failure anywhere means that mail comes again, never that it is lost. An open Folder keeps its
+// connection, to wait for mail by IDLE, and lists its UIDs for whoever wants to compare them with what was taken.
 //
 // Sending gives one of three answers: a Receipt, an error from before the end of the content (the mail was not
 // accepted; it may be tried again unless the error is permanent), or ErrUncertain (the content was sent whole and no
-// answer came; the server may have it, and sending again may make a second one).
+// answer came; the server may have it, and sending again may make a second one). FindSent then looks into the account's
+// Sent folder, where Append puts a copy if wanted: the one thing here that changes a mailbox.
 //
 // Host names come from customers. They are resolved once per connection, addresses inside our own network are
 // refused, and the address that was checked is the one that is dialled. Certificates are always verified.

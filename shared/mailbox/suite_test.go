@@ -161,3 +161,15 @@ func (f *switchable) at(service, op string) error {
 	f.left--
 	return f.answer
 }
+
+// uids lists INBOX.
+func (s *suite) uids(t testing.TB) (validity uint32, all []uint32, err error) {
+	t.Helper()
+	f, err := s.Open(t.Context(), s.imap, login(), "INBOX")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	err = f.UIDs(t.Context(), func(uids []uint32) error { all = append(all, uids...); return nil })
+	return f.UIDValidity(), all, err
+}

@@ -2,45 +2,100 @@ package mailbox
 
 import (
 	"context"
-	"fmt"
+	"math"
 
 	"github.com/emersion/go-imap/v2"
 )
 
-// maxUIDs bounds what UIDs returns: more is no mailbox but a hostile server.
-const maxUIDs = 20_000_000
+const (
+	maxUIDs     = 20_000_000 // of one SEARCH; more is no mailbox but a hostile server
+	narrowRange = 5000       // UIDs asked about first, and how many answers are aimed at
+	widestRange = 4 << 20    // UIDs asked about at most: all of them existing, the answer takes 16 MiB
+)
 
-// UIDs lists the folder's UIDs in ascending order with the UIDVALIDITY that they belong to.
-func (d *Dialer) UIDs(ctx context.Context, s Server, l Login, folder string) (uidValidity uint32, uids []uint32, err error) {
-	c, err := d.openIMAP(ctx, s, l)
-	if err != nil {
-		return 0, nil, err
+// UIDs gives each all UIDs of the folder in ascending order, in parts whose size is bounded however big the folder is. Mail
+// that arrives meanwhile may be among them. The slice is the caller's. An error of each is returned as it is.
+func (f *Folder) UIDs(ctx context.Context, each func(uids []uint32) error) error {
+	defer f.conn.under(ctx)()
+	if err := f.foretell(); err != nil {
+		return f.failed(ctx, err)
 	}
-	data, err := c.examine(folder)
-	if err == nil {
-		uids, err = c.search(from(1), maxUIDs)
+	width := uint32(narrowRange)
+	for low := uint32(1); ; {
+		set, last := f.rangeFrom(low, width)
+		uids, err := f.conn.search(set, maxUIDs)
+		if err != nil {
+			return f.failed(ctx, err)
+		}
+		if err := ctx.Err(); err != nil {
+			return f.failed(ctx, err)
+		}
+		if len(uids) > 0 {
+			if err := each(uids); err != nil {
+				return err
+			}
+		}
+		if last {
+			return nil
+		}
+		low += width
+		width = nextWidth(width, len(uids))
 	}
-	if err != nil {
-		c.close()
-		return 0, nil, fmt.Errorf("%s: %w", s, because(ctx, err))
+}
+
+// foretell finds UIDNEXT where the server did not say it, which RFC 3501 allowed.
+func (f *Folder) foretell() error {
+	if f.next > 0 {
+		return nil
 	}
-	c.logout()
-	return data.UIDValidity, uids, nil
+	last, err := f.conn.searchFor(&imap.SearchCriteria{UID: []imap.UIDSet{{{}}}}) // "*"
+	if err == nil && len(last) > 0 {
+		f.next = uint32(min(uint64(last[len(last)-1].Stop)+1, math.MaxUint32))
+	}
+	return err
+}
+
+// rangeFrom is the range of UIDs to ask about. The last one has no end: it begins at or before UIDNEXT, beyond which there can
+// only be a few.
+func (f *Folder) rangeFrom(low, width uint32) (set imap.UIDSet, last bool) {
+	if end := uint64(low) + uint64(width); end <= uint64(f.next) {
+		return imap.UIDSet{{Start: imap.UID(low), Stop: imap.UID(end - 1)}}, false
+	}
+	return from(low), true
+}
+
+// nextWidth follows how densely the UIDs lie: some servers number by the clock, and leave millions out.
+func nextWidth(width uint32, found int) uint32 {
+	switch {
+	case found > narrowRange && width > narrowRange:
+		return width / 2
+	case found < narrowRange/4 && width < widestRange:
+		return width * 2
+	}
+	return width
 }
 
 // search returns the UIDs that exist in the set, the lowest limit of them, ascending. The set is applied again to the
 // answer: "n:*" has the last mail even when its UID is below n, and servers have returned more than that.
 func (c *imapConn) search(set imap.UIDSet, limit int) ([]uint32, error) {
+	found, err := c.searchFor(&imap.SearchCriteria{UID: []imap.UIDSet{set}})
+	if err != nil {
+		return nil, err
+	}
+	return expand(found, set, limit), nil
+}
+
+func (c *imapConn) searchFor(criteria *imap.SearchCriteria) (imap.UIDSet, error) {
 	var data *imap.SearchData
 	err := c.watch.during(func() (err error) {
-		data, err = c.client.UIDSearch(&imap.SearchCriteria{UID: []imap.UIDSet{set}}, nil).Wait()
+		data, err = c.client.UIDSearch(criteria, nil).Wait()
 		return err
 	})
 	if err != nil {
 		return nil, refusal("SEARCH", err)
 	}
 	found, _ := data.All.(imap.UIDSet)
-	return expand(found, set, limit), nil
+	return found, nil
 }
 
 // from is the set "n:*".

@@ -32,7 +32,7 @@ type JWKS struct {
 
 	mu      sync.Mutex // also one fetch at a time
 	keys    map[string]crypto.PublicKey
-	fetched time.Time
+	tried   time.Time // to fetch, with or without success
 	expires time.Time
 }
 
@@ -46,7 +46,8 @@ func (j *JWKS) Key(ctx context.Context, kid string) (crypto.PublicKey, error) {
 	if key, ok := j.keys[kid]; ok && fresh {
 		return key, nil
 	}
-	if !fresh || now.Sub(j.fetched) >= retryAfter {
+	if !fresh || now.Sub(j.tried) >= retryAfter {
+		j.tried = now
 		if err := j.fetch(ctx, now); err != nil {
 			return nil, fmt.Errorf("auth: keys of %s: %w", j.URL, err)
 		}
@@ -98,7 +99,7 @@ func (j *JWKS) fetch(ctx context.Context, now time.Time) error {
 	if len(keys) == 0 {
 		return fmt.Errorf("no usable keys in the answer")
 	}
-	j.keys, j.fetched, j.expires = keys, now, now.Add(maxAge(res.Header.Get("Cache-Control")))
+	j.keys, j.expires = keys, now.Add(maxAge(res.Header.Get("Cache-Control")))
 	return nil
 }
 

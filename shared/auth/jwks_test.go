@@ -125,6 +125,20 @@ func TestUnknownKeyIsLookedForOnceAMinute(t *testing.T) {
 	i.expect(t, "withdrawn", old.KeyID(), auth.ErrInvalid, 4)
 }
 
+// Invented keys while the issuer is away do not keep those with a known key waiting.
+func TestUnknownKeyWhileTheIssuerIsAway(t *testing.T) {
+	s := signer(t, google)
+	i := publish(t, s)
+	i.expect(t, "known", s.KeyID(), nil, 1)
+	i.status = http.StatusServiceUnavailable
+	i.now = noon.Add(time.Minute)
+	if _, err := i.Key(t.Context(), "invented"); err == nil || errors.Is(err, auth.ErrInvalid) {
+		t.Errorf("the issuer is away: %v", err)
+	}
+	i.expect(t, "again", "invented too", auth.ErrInvalid, 2)
+	i.expect(t, "known meanwhile", s.KeyID(), nil, 2)
+}
+
 // A failed fetch is nobody's fault: not ErrInvalid, and tried again at once.
 func TestFailedFetchIsNotCached(t *testing.T) {
 	s := signer(t, google)

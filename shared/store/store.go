@@ -69,13 +69,19 @@ const maxAttempts = 10
 
 // Update implements channel.Docs.
 func (s *Store) Update(ctx context.Context, f func(context.Context, channel.Tx) error) error {
+	committing := false // or the error may be about a query without an index
 	err := s.c.RunTransaction(ctx, func(ctx context.Context, t *firestore.Transaction) error {
 		tx := &tx{Store: s, t: t}
+		committing = false
 		if err := f(ctx, tx); err != nil {
 			return err
 		}
+		committing = tx.err == nil
 		return tx.err
 	}, firestore.MaxAttempts(maxAttempts))
+	if committing && status.Code(err) == codes.FailedPrecondition {
+		return fmt.Errorf("%w: %w", channel.ErrChanged, err)
+	}
 	return translate(err)
 }
 

@@ -8,10 +8,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 
+	"emailchannel.dev/emailchannel/emulator/atomicfile"
 	"emailchannel.dev/emailchannel/emulator/suite"
 	"emailchannel.dev/emailchannel/shared/channel"
 )
@@ -89,11 +89,7 @@ func writeAddrs(file string, addrs suite.Addrs) error {
 	if err != nil {
 		return err
 	}
-	tmp := filepath.Join(filepath.Dir(file), "."+filepath.Base(file))
-	if err := os.WriteFile(tmp, append(b, '\n'), 0o644); err != nil {
-		return err
-	}
-	return os.Rename(tmp, file)
+	return atomicfile.Write(file, append(b, '\n'), 0o644)
 }
 
 func up(ctx context.Context, args []string) error {

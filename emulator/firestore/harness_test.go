@@ -2,7 +2,6 @@ package firestore
 
 import (
 	"context"
-	"net"
 	"testing"
 
 	fs "cloud.google.com/go/firestore"
@@ -10,6 +9,8 @@ import (
 	"google.golang.org/api/option"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+
+	"emailchannel.dev/emailchannel/emulator/grpctest"
 )
 
 const testProject = "demo"
@@ -32,15 +33,7 @@ func start(t testing.TB, o Options) (*Server, string) {
 
 func serve(t testing.TB, s *Server) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := grpc.NewServer(grpc.MaxRecvMsgSize(16 << 20))
-	s.Register(g)
-	go g.Serve(l)
-	t.Cleanup(g.Stop)
-	return l.Addr().String()
+	return grpctest.Serve(t, s.Register)
 }
 
 // emulatorCredentials is what the official client sends to whatever FIRESTORE_EMULATOR_HOST names; Google's emulator

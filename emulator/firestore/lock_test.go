@@ -142,16 +142,33 @@ func TestRollbackReleasesAndFailsWaiters(t *testing.T) {
 }
 
 func TestDeadlockAbortsTheYounger(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := newLocal(t, Options{})
-		older, younger := l.begin(nil), l.begin(nil)
-		_, _ = l.get(older, "a")
-		_, _ = l.get(younger, "b")
-		first := later(func() error { return l.set(older, "b", 1) })
-		blocked(t, "the older commit", first)
-		wantCode(t, "the younger commit", l.set(younger, "a", 1), codes.Aborted)
-		l.ok(<-first)
-	})
+	for _, tt := range []struct {
+		name string
+		lock func(l local, older, younger []byte)
+	}{
+		{"documents", func(l local, older, younger []byte) {
+			_, _ = l.get(older, "a")
+			_, _ = l.get(younger, "b")
+		}},
+		{"queries", func(l local, older, younger []byte) {
+			_, err := l.find(older, 1, 0)
+			l.ok(err)
+			_, err = l.find(younger, 1, 0)
+			l.ok(err)
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLocal(t, Options{})
+				older, younger := l.begin(nil), l.begin(nil)
+				tt.lock(l, older, younger)
+				first := later(func() error { return l.set(older, "b", 1) })
+				blocked(t, "the older commit", first)
+				wantCode(t, "the younger commit", l.set(younger, "a", 1), codes.Aborted)
+				l.ok(<-first)
+			})
+		})
+	}
 }
 
 func TestRetryKeepsItsAge(t *testing.T) {
@@ -245,21 +262,6 @@ func TestQueryWithLimitLocksOnlyItsRange(t *testing.T) {
 		blocked(t, "an insert before the last result", before)
 		l.ok(l.set(tx, "z", 9))
 		l.ok(<-before)
-	})
-}
-
-func TestQueryDeadlock(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := newLocal(t, Options{})
-		older, younger := l.begin(nil), l.begin(nil)
-		_, err := l.find(older, 1, 0)
-		l.ok(err)
-		_, err = l.find(younger, 1, 0)
-		l.ok(err)
-		first := later(func() error { return l.set(older, "a", 1) })
-		blocked(t, "the older insert", first)
-		wantCode(t, "the younger insert", l.set(younger, "b", 1), codes.Aborted)
-		l.ok(<-first)
 	})
 }
 

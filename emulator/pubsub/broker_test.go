@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -17,14 +16,13 @@ import (
 	client "cloud.google.com/go/pubsub/v2"
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 	"google.golang.org/api/option"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
 	"emailchannel.dev/emailchannel/emulator/clock"
+	"emailchannel.dev/emailchannel/emulator/grpctest"
 )
 
 const (
@@ -162,19 +160,7 @@ func (e *endpoint) push() *pubsubpb.PushConfig {
 // dial serves the broker over gRPC and connects the official client to it.
 func dial(t testing.TB, b *Broker) *client.Client {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv := grpc.NewServer(grpc.MaxRecvMsgSize(20 << 20))
-	b.Register(srv)
-	go srv.Serve(l)
-	t.Cleanup(srv.Stop)
-	conn, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := client.NewClient(context.Background(), "p", option.WithGRPCConn(conn))
+	c, err := client.NewClient(context.Background(), "p", option.WithGRPCConn(grpctest.Dial(t, b.Register)))
 	if err != nil {
 		t.Fatal(err)
 	}

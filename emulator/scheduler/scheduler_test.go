@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -19,14 +18,13 @@ import (
 	client "cloud.google.com/go/scheduler/apiv1"
 	"cloud.google.com/go/scheduler/apiv1/schedulerpb"
 	"google.golang.org/api/option"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
 	"emailchannel.dev/emailchannel/emulator/clock"
+	"emailchannel.dev/emailchannel/emulator/grpctest"
 )
 
 const (
@@ -77,19 +75,7 @@ func open(t *testing.T, opt Options) *Server {
 
 func dial(t *testing.T, s *Server) *client.CloudSchedulerClient {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv := grpc.NewServer()
-	s.Register(srv)
-	go srv.Serve(l)
-	t.Cleanup(srv.Stop)
-	conn, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := client.NewCloudSchedulerClient(context.Background(), option.WithGRPCConn(conn))
+	c, err := client.NewCloudSchedulerClient(context.Background(), option.WithGRPCConn(grpctest.Dial(t, s.Register)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,11 +11,13 @@ import (
 
 	"cloud.google.com/go/scheduler/apiv1/schedulerpb"
 	"google.golang.org/protobuf/encoding/protojson"
+
+	"emailchannel.dev/emailchannel/emulator/atomicfile"
 )
 
 func (s *Server) file() string { return filepath.Join(s.opt.Dir, "scheduler.json") }
 
-// save replaces the file at once, so that a kill leaves the old or the new one. The server's mu is held.
+// save replaces the file. The server's mu is held.
 func (s *Server) save() error {
 	if s.opt.Dir == "" {
 		return nil
@@ -32,11 +34,7 @@ func (s *Server) save() error {
 	if err != nil {
 		return fmt.Errorf("encode jobs: %w", err)
 	}
-	fresh := s.file() + ".new"
-	if err := os.WriteFile(fresh, data, 0o600); err != nil {
-		return fmt.Errorf("save jobs: %w", err)
-	}
-	if err := os.Rename(fresh, s.file()); err != nil {
+	if err := atomicfile.Write(s.file(), data, 0o600); err != nil {
 		return fmt.Errorf("save jobs: %w", err)
 	}
 	return nil

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/base64"
 	"hash/crc32"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,12 +15,12 @@ import (
 	client "cloud.google.com/go/secretmanager/apiv1"
 	pb "cloud.google.com/go/secretmanager/apiv1/secretmanagerpb"
 	"google.golang.org/api/option"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
+
+	"emailchannel.dev/emailchannel/emulator/grpctest"
 )
 
 const (
@@ -37,19 +36,7 @@ func open(t *testing.T, dir string) (*Server, *client.Client) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv := grpc.NewServer()
-	s.Register(srv)
-	go srv.Serve(l)
-	t.Cleanup(srv.Stop)
-	conn, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := client.NewClient(context.Background(), option.WithGRPCConn(conn))
+	c, err := client.NewClient(context.Background(), option.WithGRPCConn(grpctest.Dial(t, s.Register)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,8 @@ import (
 
 	"cloud.google.com/go/secretmanager/apiv1/secretmanagerpb"
 	"google.golang.org/protobuf/encoding/protojson"
+
+	"emailchannel.dev/emailchannel/emulator/atomicfile"
 )
 
 // record is a secret in the file.
@@ -41,31 +43,10 @@ func (s *Server) save() error {
 	if err != nil {
 		return fmt.Errorf("encode secrets: %w", err)
 	}
-	if err := replace(s.file(), data); err != nil {
+	if err := atomicfile.Write(s.file(), data, 0o600); err != nil {
 		return fmt.Errorf("save secrets: %w", err)
 	}
 	return nil
-}
-
-// replace writes a file that nobody else may read, and renames it over the old one. What a kill left behind is
-// removed first, because its mode would stay.
-func replace(path string, data []byte) error {
-	fresh := path + ".new"
-	if err := os.Remove(fresh); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	f, err := os.OpenFile(fresh, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(fresh, path)
 }
 
 func encode(sec *secret) (record, error) {

@@ -3,12 +3,12 @@ package storage_test
 import (
 	"fmt"
 	"io"
-	"runtime"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	gcs "cloud.google.com/go/storage"
+
+	"emailchannel.dev/emailchannel/emulator/heap"
 )
 
 // BenchmarkWrite writes 8 KB objects, write-once, with the official client.
@@ -68,7 +68,7 @@ const large = 35 << 20
 func TestLargeObjectIsStreamed(t *testing.T) {
 	bucket, _ := serve(t, open(t, t.TempDir()).Handler())
 	const bound = 24 << 20
-	peak := peakHeap(func() {
+	peak := heap.Peak(func() {
 		w := bucket.Object("large").NewWriter(t.Context())
 		w.ChunkSize = 4 << 20
 		if _, err := io.CopyN(w, zeros{}, large); err != nil {
@@ -82,7 +82,7 @@ func TestLargeObjectIsStreamed(t *testing.T) {
 	if peak > bound {
 		t.Errorf("upload took %d bytes of heap", peak)
 	}
-	peak = peakHeap(func() {
+	peak = heap.Peak(func() {
 		r, err := bucket.Object("large").NewReader(t.Context())
 		if err != nil {
 			t.Error(err)
@@ -102,28 +102,3 @@ func TestLargeObjectIsStreamed(t *testing.T) {
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
-
-// peakHeap samples the heap while f runs and gives the growth over its start.
-func peakHeap(f func()) uint64 {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	start, stop, result := m.HeapAlloc, make(chan struct{}), make(chan uint64)
-	go func() {
-		peak := start
-		for {
-			select {
-			case <-stop:
-				result <- peak - start
-				return
-			case <-time.After(time.Millisecond):
-				var m runtime.MemStats
-				runtime.ReadMemStats(&m)
-				peak = max(peak, m.HeapAlloc)
-			}
-		}
-	}()
-	f()
-	close(stop)
-	return <-result
-}

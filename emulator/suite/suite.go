@@ -22,6 +22,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"emailchannel.dev/emailchannel/emulator/atomicfile"
 	"emailchannel.dev/emailchannel/emulator/clock"
 	"emailchannel.dev/emailchannel/emulator/faults"
 	"emailchannel.dev/emailchannel/emulator/firestore"
@@ -329,11 +330,7 @@ func (s *Suite) saveClock() error {
 	if err != nil {
 		return err
 	}
-	tmp := s.clockFile() + ".new"
-	if err := os.WriteFile(tmp, b, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(tmp, s.clockFile())
+	return atomicfile.Write(s.clockFile(), b, 0o600)
 }
 
 // DefaultAddrs are those of a suite on its default ports.

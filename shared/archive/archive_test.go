@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,6 +12,7 @@ import (
 
 	"google.golang.org/api/option"
 
+	"emailchannel.dev/emailchannel/emulator/heap"
 	"emailchannel.dev/emailchannel/emulator/storage"
 	"emailchannel.dev/emailchannel/shared/archive"
 	"emailchannel.dev/emailchannel/shared/archive/archivetest"
@@ -122,12 +122,12 @@ func TestFailuresAreTold(t *testing.T) {
 func TestLargeMailIsStreamed(t *testing.T) {
 	a := connect(t, server(t).Handler(), "mail", "")
 	const size, bound = 35 << 20, 16 << 20
-	up := peakHeap(func() {
+	up := heap.Peak(func() {
 		if err := a.Put(t.Context(), "large", "message/rfc822", io.LimitReader(zeros{}, size)); err != nil {
 			t.Error(err)
 		}
 	})
-	down := peakHeap(func() {
+	down := heap.Peak(func() {
 		r, err := a.Open(t.Context(), "large")
 		if err != nil {
 			t.Error(err)
@@ -147,30 +147,6 @@ func TestLargeMailIsStreamed(t *testing.T) {
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
-
-func peakHeap(f func()) uint64 {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	start, stop, result := m.HeapAlloc, make(chan struct{}), make(chan uint64)
-	go func() {
-		peak := start
-		for {
-			select {
-			case <-stop:
-				result <- peak - start
-				return
-			case <-time.After(time.Millisecond):
-				var m runtime.MemStats
-				runtime.ReadMemStats(&m)
-				peak = max(peak, m.HeapAlloc)
-			}
-		}
-	}()
-	f()
-	close(stop)
-	return <-result
-}
 
 // BenchmarkPut stores mails of 8 KB.
 func BenchmarkPut(b *testing.B) {

@@ -47,7 +47,7 @@ func (a *around) Publish(_ context.Context, topic string, ms ...event.Message) e
 }
 
 func (a *around) Verify(_ context.Context, acc channel.Account, secret string) error {
-	if secret != "demo" {
+	if channel.ParseCredentials(secret).Password != "demo" {
 		return fmt.Errorf("535 5.7.8 no such user %s", acc.User)
 	}
 	return nil

@@ -121,7 +121,7 @@ func TestTheSubjectKeyIsMadeOnceAndStays(t *testing.T) {
 
 func form() channel.AccountForm {
 	at := channel.Server{Host: "mail.example.com", Port: 993, Security: "tls"}
-	return channel.AccountForm{User: "u", Address: "Help@Example.com", Incoming: at, Outgoing: at, Password: "demo"}
+	return channel.AccountForm{User: "u", Address: "Help@Example.com", Incoming: at, Outgoing: at, Credentials: channel.Credentials{Password: "demo"}}
 }
 
 func TestAccount(t *testing.T) {

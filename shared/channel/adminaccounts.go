@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -14,17 +15,33 @@ import (
 	"emailchannel.dev/emailchannel/shared/fault"
 )
 
-// AccountForm is what an admin says of an account (AC-2). An empty password
-// keeps the one that is stored.
+// AccountForm is what an admin says of an account (AC-2). Credentials that are
+// empty stay as they are stored.
 type AccountForm struct {
 	User         string   `json:"user"`
 	Address      string   `json:"address"`
 	Service      string   `json:"service"`
 	Incoming     Server   `json:"incoming"`
 	Outgoing     Server   `json:"outgoing"`
-	Password     string   `json:"password"`
 	OutboundOnly bool     `json:"outbound_only"`
 	Folders      []string `json:"folders"`
+	Auth         Auth     `json:"auth"`
+	OAuth        OAuth    `json:"oauth"`
+	Sent         SentMail `json:"sent"`
+	VERP         bool     `json:"verp"`
+	DKIM         DKIM     `json:"dkim"`
+	Credentials
+}
+
+func (f AccountForm) account(id string) Account {
+	acc := Account{ID: id, User: f.User, Address: email.Normalize(f.Address), Service: cmp.Or(f.Service, serviceIMAP), Incoming: f.Incoming, Outgoing: f.Outgoing, OutboundOnly: f.OutboundOnly, Folders: f.Folders,
+		Auth: cmp.Or(f.Auth, AuthPassword), OAuth: f.OAuth, Sent: f.Sent, VERP: f.VERP, DKIM: f.DKIM}
+	if acc.OutboundOnly {
+		acc.Incoming, acc.Folders = Server{}, nil
+	} else if len(acc.Folders) == 0 {
+		acc.Folders = []string{"INBOX"}
+	}
+	return acc
 }
 
 const (
@@ -74,12 +91,7 @@ func one[T any](ctx context.Context, r Reader, what, id string, path func(string
 // here. It logs in to both servers and saves the account with what they
 // answered (AC-3).
 func (a *Admin) PutAccount(ctx context.Context, id string, f AccountForm) (*Account, error) {
-	acc := Account{ID: id, User: f.User, Address: email.Normalize(f.Address), Service: cmp.Or(f.Service, serviceIMAP), Incoming: f.Incoming, Outgoing: f.Outgoing, OutboundOnly: f.OutboundOnly, Folders: f.Folders}
-	if acc.OutboundOnly {
-		acc.Incoming, acc.Folders = Server{}, nil
-	} else if len(acc.Folders) == 0 {
-		acc.Folders = []string{"INBOX"}
-	}
+	acc := f.account(id)
 	if err := a.admit(ctx, a.Docs, acc); err != nil {
 		return nil, err
 	}
@@ -87,11 +99,11 @@ func (a *Admin) PutAccount(ctx context.Context, id string, f AccountForm) (*Acco
 	if err != nil {
 		return nil, err
 	}
-	password, err := a.password(ctx, &acc, old, f.Password)
+	secret, err := a.credentials(ctx, &acc, old, f.Credentials)
 	if err != nil {
 		return nil, err
 	}
-	acc.Status = checked(acc, a.Mail.Verify(ctx, acc, password), a.Now())
+	acc.Status = checked(acc, a.Mail.Verify(ctx, acc, secret), a.Now())
 	fault.Step(ctx, "admin.verified")
 	err = a.save(ctx, func(ctx context.Context, tx Tx, now time.Time) error {
 		if err := a.admit(ctx, tx, acc); err != nil {
@@ -116,32 +128,56 @@ func (a *Admin) PutAccount(ctx context.Context, id string, f AccountForm) (*Acco
 	return &acc, nil
 }
 
-// password stores a new password, or reads the one that is there. It fills in
+// credentials stores what is new of them and returns the secret. It fills in
 // what the account keeps of the old one: the name of its secret and its status.
-func (a *Admin) password(ctx context.Context, acc, old *Account, given string) (string, error) {
+func (a *Admin) credentials(ctx context.Context, acc, old *Account, given Credentials) (string, error) {
+	var have Credentials
+	var stored string
 	var err error
-	switch {
-	case old != nil:
+	if old != nil {
 		acc.Secret, acc.Status = old.Secret, old.Status
-	case given == "":
-		return "", &Invalid{[]Field{{"password", "missing"}}}
-	default:
+		if stored, err = a.Secrets.Get(ctx, acc.Secret); err != nil {
+			return "", fmt.Errorf("credentials of account %s: %w", acc.ID, err)
+		}
+		have = ParseCredentials(stored)
+	}
+	now := have.with(given)
+	if err := acc.needs(now); err != nil {
+		return "", err
+	}
+	if old != nil && now == have {
+		return stored, nil
+	}
+	if old == nil {
 		// No account ever has this name again, so that removing it late cannot
 		// hit a successor with the same ID.
 		acc.Secret = accountSecrets + acc.ID + "-" + strings.ToLower(rand.Text()[:10])
 		err = a.doubt(ctx, acc.Secret, savingTakes)
 	}
-	switch {
-	case err != nil:
-	case given == "":
-		given, err = a.Secrets.Get(ctx, acc.Secret)
-	default:
-		err = a.Secrets.Put(ctx, acc.Secret, given)
+	if err == nil {
+		err = a.Secrets.Put(ctx, acc.Secret, now.Encode())
 	}
 	if err != nil {
-		return "", fmt.Errorf("password of account %s: %w", acc.ID, err)
+		return "", fmt.Errorf("credentials of account %s: %w", acc.ID, err)
 	}
-	return given, nil
+	return now.Encode(), nil
+}
+
+// needs names the credentials that the account lacks, and a key that is none.
+func (acc *Account) needs(c Credentials) error {
+	var bad Invalid
+	switch {
+	case acc.Auth == AuthPassword && c.Password == "":
+		bad.add("password", "missing")
+	case acc.Auth != AuthPassword && c.RefreshToken == "":
+		bad.add("refresh_token", "missing")
+	}
+	if acc.DKIM.Domain != "" {
+		if _, err := ParseDKIMKey(c.DKIMKey); err != nil {
+			bad.add("dkim_key", "%v", err)
+		}
+	}
+	return bad.err()
 }
 
 // VerifyAccount logs in again and stores the answer.
@@ -152,7 +188,7 @@ func (a *Admin) VerifyAccount(ctx context.Context, id string) (*Account, error) 
 	}
 	secret, err := a.Secrets.Get(ctx, acc.Secret)
 	if err != nil {
-		return nil, fmt.Errorf("password of account %s: %w", id, err)
+		return nil, fmt.Errorf("credentials of account %s: %w", id, err)
 	}
 	acc.Status = checked(*acc, a.Mail.Verify(ctx, *acc, secret), a.Now())
 	err = a.Docs.Write(ctx, func(tx Tx) {
@@ -229,6 +265,12 @@ func (a *Admin) admit(ctx context.Context, r Reader, acc Account) error {
 			bad.line(field, folder, serviceNames)
 		}
 	}
+	bad.login(acc)
+	bad.line("sent.folder", acc.Sent.Folder, serviceNames)
+	if acc.OutboundOnly && acc.Sent.Copy {
+		bad.add("sent.copy", "an outbound-only account has no folders")
+	}
+	bad.dkim(acc)
 	if err := a.alone(ctx, r, acc, &bad); err != nil {
 		return err
 	}
@@ -265,4 +307,33 @@ func (e *Invalid) server(field string, s Server) {
 		e.add(field+".port", "%d, must be 1 to 65535", s.Port)
 	}
 	e.oneOf(field+".security", string(s.Security), "tls", "starttls", "none")
+}
+
+func (e *Invalid) login(acc Account) {
+	how := cmp.Or(acc.Auth, AuthPassword)
+	e.oneOf("auth", string(how), string(AuthPassword), string(AuthXOAuth2), string(AuthBearer))
+	if how == AuthPassword {
+		return
+	}
+	if u, err := url.Parse(acc.OAuth.TokenURL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		e.add("oauth.token_url", "%q is not an https address", acc.OAuth.TokenURL)
+	}
+	if acc.OAuth.ClientID == "" {
+		e.add("oauth.client_id", "missing")
+	}
+}
+
+// dkim refuses half a key, and a domain that does not match the address: such
+// a signature helps nobody (RFC 7489 3.1.1).
+func (e *Invalid) dkim(acc Account) {
+	d := acc.DKIM
+	if d == (DKIM{}) {
+		return
+	}
+	if _, domain, _ := strings.Cut(acc.Address, "@"); d.Domain == "" || domain != d.Domain && !strings.HasSuffix(domain, "."+d.Domain) {
+		e.add("dkim.domain", "%q is not the domain of %s or above it", d.Domain, acc.Address)
+	}
+	if d.Selector == "" || strings.ContainsFunc(d.Selector, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(";=/@", r) }) {
+		e.add("dkim.selector", "%q is no selector (RFC 6376 3.1)", d.Selector)
+	}
 }

@@ -105,7 +105,7 @@ func (s *deskSecrets) Put(_ context.Context, name, v string) error {
 type deskMail struct{}
 
 func (deskMail) Verify(_ context.Context, a channel.Account, secret string) error {
-	if secret != "demo" {
+	if channel.ParseCredentials(secret).Password != "demo" {
 		return fmt.Errorf("AUTHENTICATE: NO [AUTHENTICATIONFAILED] no such user %s", a.User)
 	}
 	return nil

@@ -58,7 +58,7 @@ type Account struct {
 	OutboundOnly bool          `json:"outbound_only"`
 	Folders      []string      `json:"folders"`
 	Auth         Auth          `json:"auth,omitempty"` // how it logs in; empty: by password
-	OAuth        OAuth         `json:"oauth,omitzero"` // of which the refresh token is the secret
+	OAuth        OAuth         `json:"oauth,omitzero"`
 	Sent         SentMail      `json:"sent,omitzero"`
 	VERP         bool          `json:"verp"` // envelope senders that tell a bounce's mail
 	DKIM         DKIM          `json:"dkim,omitzero"`
@@ -88,11 +88,10 @@ type SentMail struct {
 	Copy   bool   `json:"copy"`             // file a copy of what was sent; for servers that do not do so themselves
 }
 
-// DKIM signs an account's mail (RFC 6376). Secret holds the key as PEM.
+// DKIM signs an account's mail (RFC 6376); the key is among its [Credentials].
 type DKIM struct {
 	Domain   string `json:"domain"`
 	Selector string `json:"selector"`
-	Secret   string `json:"secret"`
 }
 
 // AccountStatus is what the last log-in said (AC-1, AC-3).

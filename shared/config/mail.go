@@ -31,7 +31,7 @@ func server(s channel.Server) mailbox.Server {
 }
 
 func login(a channel.Account, secret string) mailbox.Login {
-	return mailbox.Login{User: a.User, Password: secret, Mechanism: mailbox.MechanismPassword}
+	return mailbox.Login{User: a.User, Password: channel.ParseCredentials(secret).Password, Mechanism: mailbox.MechanismPassword}
 }
 
 // Fetch implements channel.Mailbox.

@@ -1,0 +1,74 @@
+package channel
+
+import (
+	"crypto"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"strings"
+)
+
+// Credentials are all that is secret about an account, in one secret.
+type Credentials struct {
+	Password     string `json:"password,omitempty"`
+	RefreshToken string `json:"refresh_token,omitempty"` // of OAuth2; a server may replace it at each use
+	ClientSecret string `json:"client_secret,omitempty"`
+	DKIMKey      string `json:"dkim_key,omitempty"` // PEM, RSA or Ed25519
+}
+
+// ParseCredentials reads the content of an account's secret. One that somebody
+// made by hand may be just the password.
+func ParseCredentials(secret string) Credentials {
+	var c Credentials
+	if strings.HasPrefix(secret, "{") && json.Unmarshal([]byte(secret), &c) == nil {
+		return c
+	}
+	return Credentials{Password: secret}
+}
+
+// Encode makes the content of the secret: JSON, or just the password where
+// there is nothing else.
+func (c Credentials) Encode() string {
+	if c == (Credentials{Password: c.Password}) && !strings.HasPrefix(c.Password, "{") {
+		return c.Password
+	}
+	b, err := json.Marshal(c)
+	if err != nil {
+		panic(err) // four strings always marshal
+	}
+	return string(b)
+}
+
+// with returns the credentials with those of given that are not empty.
+func (c Credentials) with(given Credentials) Credentials {
+	for _, f := range []struct{ to, from *string }{
+		{&c.Password, &given.Password}, {&c.RefreshToken, &given.RefreshToken},
+		{&c.ClientSecret, &given.ClientSecret}, {&c.DKIMKey, &given.DKIMKey},
+	} {
+		if *f.from != "" {
+			*f.to = *f.from
+		}
+	}
+	return c
+}
+
+// ParseDKIMKey reads a private key as PKCS #8 or PKCS #1 in PEM.
+func ParseDKIMKey(text string) (crypto.Signer, error) {
+	block, _ := pem.Decode([]byte(text))
+	if block == nil {
+		return nil, errors.New("no PEM block")
+	}
+	if key, err := x509.ParsePKCS1PrivateKey(block.Bytes); err == nil {
+		return key, nil
+	}
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, errors.New("neither a PKCS #8 nor a PKCS #1 private key")
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, errors.New("not a key that signs")
+	}
+	return signer, nil
+}

@@ -1,14 +1,14 @@
 // Package archive keeps raw mail, attachments, PDFs and metadata files in Cloud
-// Storage, under names that are written once.
+// Storage ([GCS]) or Amazon S3 ([S3]), under names that are written once.
 //
 // Put never overwrites: an object that exists is success, whoever wrote it, so
 // that a redelivered event may store its mail again. This needs names that are
 // made from the content or from an identity (a UID, a fingerprint), which is the
 // caller's part. A reader that fails, or a process that dies, leaves no object.
 //
-// Memory: an object of up to 256 KiB is sent in one request from one buffer;
-// a larger one goes up in chunks of 4 MiB, whatever its size, each of which is
-// repeated when the server or the network fails.
+// Memory: an object of up to 256 KiB (S3: 5 MiB) is sent in one request from one
+// buffer; a larger one goes up in chunks of 4 MiB (S3: 5 MiB), whatever its size,
+// each of which is repeated when the server or the network fails.
 //
 // It never decides how long something is kept, and never logs.
 package archive
@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"strings"
 
@@ -27,8 +28,9 @@ import (
 	"google.golang.org/api/option"
 )
 
-// ErrNotFound is returned by Open for a name that holds no object.
-var ErrNotFound = errors.New("object not found in the archive")
+// ErrNotFound is returned by Open for a name that holds no object. It is a
+// [fs.ErrNotExist], by which use cases know it.
+var ErrNotFound = fmt.Errorf("object not found in the archive: %w", fs.ErrNotExist)
 
 // GCS is an archive in a folder of a bucket. It is safe for concurrent use.
 type GCS struct {

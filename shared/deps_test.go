@@ -19,7 +19,7 @@ var layers = map[string]int{
 	"shared/route": 0, "shared/hours": 0, "shared/reply": 0, "shared/crm": 0,
 	"shared/auth":    1, // who calls: no use case knows
 	"shared/channel": 1,
-	"shared/store":   2, "shared/mailbox": 2, "shared/archive": 2, "shared/bus": 2, "shared/zendesk": 2, "shared/secret": 2, "shared/schedule": 2,
+	"shared/store":   2, "shared/mailbox": 2, "shared/oauth": 2, "shared/archive": 2, "shared/bus": 2, "shared/zendesk": 2, "shared/secret": 2, "shared/schedule": 2,
 	"shared/config": 3, "shared/trigger": 3,
 }
 

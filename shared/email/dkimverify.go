@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"strings"
 
 	"github.com/emersion/go-msgauth/dkim"
@@ -140,6 +139,13 @@ func signedHeader(br *bufio.Reader) (head []byte, signed, ok bool) {
 	return nil, signed, false
 }
 
+// networkError is net.Error; package net has no place among pure packages.
+type networkError interface {
+	error
+	Timeout() bool
+	Temporary() bool
+}
+
 // keyLookup refuses names that are none before they get into a query, and keys that say that they only try.
 func keyLookup(lookup func(string) ([]string, error)) func(string) ([]string, error) {
 	return func(name string) ([]string, error) {
@@ -147,9 +153,9 @@ func keyLookup(lookup func(string) ([]string, error)) func(string) ([]string, er
 			return nil, errors.New("not a domain name")
 		}
 		records, err := lookup(name)
-		var temporary net.Error
-		if errors.As(err, &temporary) {
-			return nil, temporary // the library looks at the outermost error alone
+		var network networkError
+		if errors.As(err, &network) {
+			return nil, network // the library looks at the outermost error alone
 		}
 		if err != nil {
 			return nil, err

@@ -25,7 +25,7 @@ func (s *Server) RunAggregationQuery(r *pb.RunAggregationQueryRequest, out pb.Fi
 			return err
 		}
 	}
-	rd, done, err := s.open(consistency{databaseOf(q.root), r.GetTransaction(), r.GetNewTransaction(), r.GetReadTime()})
+	rd, done, err := s.open(out.Context(), consistency{databaseOf(q.root), r.GetTransaction(), r.GetNewTransaction(), r.GetReadTime()})
 	if err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ func (s *Server) ListDocuments(ctx context.Context, r *pb.ListDocumentsRequest) 
 	if err != nil {
 		return nil, err
 	}
-	rd, done, err := s.open(consistency{databaseOf(q.root), r.GetTransaction(), nil, r.GetReadTime()})
+	rd, done, err := s.open(ctx, consistency{databaseOf(q.root), r.GetTransaction(), nil, r.GetReadTime()})
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +171,7 @@ func (s *Server) PartitionQuery(ctx context.Context, r *pb.PartitionQueryRequest
 	if !q.group || len(q.orders) != 1 || q.orders[0].desc || q.where.count() > 0 {
 		return nil, invalid("only a collection group ordered by __name__ can be partitioned")
 	}
-	rd, done, err := s.open(consistency{databaseOf(q.root), nil, nil, r.GetReadTime()})
+	rd, done, err := s.open(ctx, consistency{databaseOf(q.root), nil, nil, r.GetReadTime()})
 	if err != nil {
 		return nil, err
 	}

@@ -55,7 +55,7 @@ func (l local) find(tx []byte, value int64, limit int) (int, error) {
 	if limit > 0 {
 		q.limit = limit
 	}
-	rd, done, err := l.open(consistency{database: testDatabase, existing: tx})
+	rd, done, err := l.open(context.Background(), consistency{database: testDatabase, existing: tx})
 	if err != nil {
 		return 0, err
 	}

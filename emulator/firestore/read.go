@@ -25,7 +25,7 @@ type consistency struct {
 }
 
 // open resolves the consistency of a request. The caller must call the returned function at the end.
-func (s *Server) open(c consistency) (reading, func(), error) {
+func (s *Server) open(ctx context.Context, c consistency) (reading, func(), error) {
 	nothing := func() {}
 	if c.readTime != nil {
 		at := c.readTime.AsTime().UnixMicro()
@@ -37,7 +37,7 @@ func (s *Server) open(c consistency) (reading, func(), error) {
 	r := reading{at: latest}
 	id := c.existing
 	if c.begin != nil {
-		tx, err := s.transactions.begin("", c.database, c.begin, s.store.clock.read)
+		tx, err := s.transactions.begin(connection(ctx), c.database, c.begin, s.store.clock.read)
 		if err != nil {
 			return r, nothing, err
 		}
@@ -60,8 +60,16 @@ func (s *Server) open(c consistency) (reading, func(), error) {
 // locking tells whether reads take locks.
 func (r *reading) locking() bool { return r.tx != nil && !r.tx.readOnly }
 
+// forsake ends the transaction that a failed request began: its ID was never told, so nobody else will.
+func (s *Server) forsake(r reading, err error) {
+	if err != nil && r.begun != nil {
+		s.transactions.drop(r.begun, err)
+	}
+}
+
 // documents reads by name.
-func (s *Server) documents(ctx context.Context, r reading, names []string) ([]*document, int64, error) {
+func (s *Server) documents(ctx context.Context, r reading, names []string) (docs []*document, at int64, err error) {
+	defer func() { s.forsake(r, err) }()
 	if r.locking() {
 		for _, n := range names {
 			if err := s.locks.read(ctx, &r.tx.owner, n); err != nil {
@@ -73,7 +81,8 @@ func (s *Server) documents(ctx context.Context, r reading, names []string) ([]*d
 }
 
 // query runs q; in a transaction its results cannot change until the end.
-func (s *Server) query(ctx context.Context, r reading, q *query) (result, error) {
+func (s *Server) query(ctx context.Context, r reading, q *query) (res result, err error) {
+	defer func() { s.forsake(r, err) }()
 	if !r.locking() {
 		return s.store.run(q, r.at)
 	}
@@ -81,7 +90,7 @@ func (s *Server) query(ctx context.Context, r reading, q *query) (result, error)
 	if err != nil {
 		return result{}, err
 	}
-	res, err := s.store.run(q, latest)
+	res, err = s.store.run(q, latest)
 	if err == nil {
 		s.locks.narrow(in, res.last)
 	}
@@ -110,7 +119,7 @@ func (s *Server) BatchGetDocuments(r *pb.BatchGetDocumentsRequest, out pb.Firest
 	if err != nil {
 		return err
 	}
-	rd, done, err := s.open(consistency{r.Database, r.GetTransaction(), r.GetNewTransaction(), r.GetReadTime()})
+	rd, done, err := s.open(out.Context(), consistency{r.Database, r.GetTransaction(), r.GetNewTransaction(), r.GetReadTime()})
 	if err != nil {
 		return err
 	}
@@ -152,7 +161,7 @@ func (s *Server) GetDocument(ctx context.Context, r *pb.GetDocumentRequest) (*pb
 	if err != nil {
 		return nil, err
 	}
-	rd, done, err := s.open(consistency{databaseOf(root), r.GetTransaction(), nil, r.GetReadTime()})
+	rd, done, err := s.open(ctx, consistency{databaseOf(root), r.GetTransaction(), nil, r.GetReadTime()})
 	if err != nil {
 		return nil, err
 	}
@@ -179,7 +188,7 @@ func (s *Server) RunQuery(r *pb.RunQueryRequest, out pb.Firestore_RunQueryServer
 			return err
 		}
 	}
-	rd, done, err := s.open(consistency{databaseOf(q.root), r.GetTransaction(), r.GetNewTransaction(), r.GetReadTime()})
+	rd, done, err := s.open(out.Context(), consistency{databaseOf(q.root), r.GetTransaction(), r.GetNewTransaction(), r.GetReadTime()})
 	if err != nil {
 		return err
 	}

@@ -23,13 +23,13 @@ func Dial(t testing.TB, register func(grpc.ServiceRegistrar)) *grpc.ClientConn {
 }
 
 // Serve is Dial for who connects by itself: it returns the address.
-func Serve(t testing.TB, register func(grpc.ServiceRegistrar)) string {
+func Serve(t testing.TB, register func(grpc.ServiceRegistrar), opts ...grpc.ServerOption) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := grpc.NewServer(grpc.MaxRecvMsgSize(20 << 20)) // as the suite's
+	srv := grpc.NewServer(append(opts, grpc.MaxRecvMsgSize(20<<20))...) // as the suite's
 	register(srv)
 	go srv.Serve(l)
 	t.Cleanup(srv.Stop)

@@ -3,6 +3,7 @@ package pubsub
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -331,6 +332,16 @@ func TestPublishRefused(t *testing.T) {
 	wantCode(t, "no topic", err, codes.NotFound)
 }
 
+// pullNow returns what is ready.
+func pullNow(t *testing.T, c *client.Client) []*pubsubpb.ReceivedMessage {
+	t.Helper()
+	resp, err := c.SubscriptionAdminClient.Pull(within(t), &pubsubpb.PullRequest{Subscription: subA, MaxMessages: 5, ReturnImmediately: true}) //lint:ignore SA1019 it is what the test needs
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.ReceivedMessages
+}
+
 func TestAckDeadlineExpires(t *testing.T) {
 	clk := frozen()
 	b := open(t, Options{Clock: clk})
@@ -338,13 +349,7 @@ func TestAckDeadlineExpires(t *testing.T) {
 	c := dial(t, b)
 	ctx := within(t)
 	publishN(t, b, "", "x")
-	pull := func() []*pubsubpb.ReceivedMessage {
-		resp, err := c.SubscriptionAdminClient.Pull(ctx, &pubsubpb.PullRequest{Subscription: subA, MaxMessages: 5, ReturnImmediately: true}) //lint:ignore SA1019 it is what the test needs
-		if err != nil {
-			t.Fatal(err)
-		}
-		return resp.ReceivedMessages
-	}
+	pull := func() []*pubsubpb.ReceivedMessage { return pullNow(t, c) }
 	first := pull()
 	if len(first) != 1 {
 		t.Fatalf("pulled %d", len(first))
@@ -409,5 +414,72 @@ func TestStreamIsBoundedAndOrdered(t *testing.T) {
 		if !slices.Equal(got[key], want) {
 			t.Errorf("%s: %v, want %v", key, got[key], want)
 		}
+	}
+}
+
+// TestStreamWhileItsSubscriptionChanges is for the race detector.
+func TestStreamWhileItsSubscriptionChanges(t *testing.T) {
+	b := open(t, Options{Clock: clock.New()})
+	setup(t, b, &pubsubpb.Subscription{})
+	c := dial(t, b)
+	ctx, stop := context.WithCancel(within(t))
+	defer stop()
+	changed := make(chan error, 1)
+	go func() {
+		var err error
+		for i := 0; ctx.Err() == nil && err == nil; i++ {
+			err = b.EnsureSubscription(&pubsubpb.Subscription{Name: subA, Topic: topicA, AckDeadlineSeconds: int32(10 + i%100)})
+		}
+		changed <- err
+	}()
+	for i := range 50 {
+		publishN(t, b, "", fmt.Sprint(i))
+	}
+	total := 0
+	s := c.Subscriber(subA)
+	s.ReceiveSettings.MaxOutstandingMessages = 1
+	err := s.Receive(ctx, func(_ context.Context, m *client.Message) {
+		m.Ack()
+		if total++; total == 50 {
+			stop()
+		}
+	})
+	if err := errors.Join(err, <-changed); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestNackOfACopyFailsItsAttemptOnce: what two copies of a delivery report is one failure.
+func TestNackOfACopyFailsItsAttemptOnce(t *testing.T) {
+	faults := []Fault{{Duplicate: 1}}
+	b := open(t, Options{Faults: func(string) Fault {
+		if len(faults) == 0 {
+			return Fault{}
+		}
+		f := faults[0]
+		faults = faults[1:]
+		return f
+	}})
+	setup(t, b, &pubsubpb.Subscription{DeadLetterPolicy: &pubsubpb.DeadLetterPolicy{DeadLetterTopic: topicDLQ}})
+	c := dial(t, b)
+	ctx := within(t)
+	publishN(t, b, "", "x")
+	pull := func() []*pubsubpb.ReceivedMessage { return pullNow(t, c) }
+	nack := func(id string) {
+		if err := c.SubscriptionAdminClient.ModifyAckDeadline(ctx, &pubsubpb.ModifyAckDeadlineRequest{Subscription: subA, AckIds: []string{id}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	copies := pull()
+	if len(copies) != 2 {
+		t.Fatalf("pulled %d copies, want 2", len(copies))
+	}
+	nack(copies[0].AckId)
+	if again := pull(); len(again) != 1 || again[0].DeliveryAttempt != 2 {
+		t.Fatalf("after a nack: %v", again)
+	}
+	nack(copies[1].AckId)
+	if again := pull(); len(again) != 0 {
+		t.Errorf("the nack of an old copy gave away what is leased anew: %v", again)
 	}
 }

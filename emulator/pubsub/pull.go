@@ -15,11 +15,12 @@ import (
 
 // lease is a delivery in the hands of a pulling subscriber, under an ack ID of its own.
 type lease struct {
-	id    string
-	d     *delivery
-	timer *clock.Timer // the ack deadline
-	flow  *flow        // nil for unary pulls
-	size  int
+	id       string
+	d        *delivery
+	failures int          // of d, when it was leased
+	timer    *clock.Timer // the ack deadline
+	flow     *flow
+	size     int
 }
 
 // flow is how much a stream has out and may have out; a limit <= 0 is none.
@@ -67,7 +68,7 @@ func (s *subscription) take(limit int, f *flow) []*pubsubpb.ReceivedMessage {
 
 func (s *subscription) lease(d *delivery, f *flow) *pubsubpb.ReceivedMessage {
 	s.lastLease++
-	l := &lease{id: fmt.Sprintf("%d-%d-%d", s.id, s.lastLease, d.m.seq), d: d, flow: f, size: proto.Size(d.m.pb)}
+	l := &lease{id: fmt.Sprintf("%d-%d-%d", s.id, s.lastLease, d.m.seq), d: d, failures: d.failures, flow: f, size: proto.Size(d.m.pb)}
 	s.leases[l.id] = l
 	f.messages++
 	f.bytes += l.size
@@ -98,9 +99,12 @@ func (s *subscription) release(l *lease) {
 	s.wakePulls() // its stream may have room again
 }
 
+// nack fails the lease's attempt, unless another copy of it has failed already.
 func (s *subscription) nack(l *lease, reason string) {
 	s.release(l)
-	s.fail(l.d, reason)
+	if l.failures == l.d.failures {
+		s.fail(l.d, reason)
+	}
 }
 
 // ack acknowledges what the IDs stand for. Unknown ones have expired, which is no error.

@@ -177,6 +177,7 @@ func (s *subscriber) StreamingPull(stream pubsubpb.Subscriber_StreamingPullServe
 	if err != nil {
 		return err
 	}
+	ordered := sub.ordered()
 	beat := make(chan struct{}, 1)
 	ended := make(chan error, 1)
 	ctx, cancel := context.WithCancel(stream.Context())
@@ -198,19 +199,24 @@ func (s *subscriber) StreamingPull(stream pubsubpb.Subscriber_StreamingPullServe
 				return status.FromContextError(ctx.Err()).Err()
 			}
 		}
-		if err := stream.Send(sub.answer(got)); err != nil {
+		if err := stream.Send(answer(got, ordered)); err != nil {
 			return err
 		}
 	}
 }
 
-func (s *subscription) answer(got []*pubsubpb.ReceivedMessage) *pubsubpb.StreamingPullResponse {
+func answer(got []*pubsubpb.ReceivedMessage, ordered bool) *pubsubpb.StreamingPullResponse {
 	return &pubsubpb.StreamingPullResponse{
-		ReceivedMessages: got,
-		SubscriptionProperties: &pubsubpb.StreamingPullResponse_SubscriptionProperties{
-			MessageOrderingEnabled: s.pb.EnableMessageOrdering, // does not change while streams are open
-		},
+		ReceivedMessages:       got,
+		SubscriptionProperties: &pubsubpb.StreamingPullResponse_SubscriptionProperties{MessageOrderingEnabled: ordered},
 	}
+}
+
+// ordered does not change while streams are open, but what it is read from is replaced.
+func (s *subscription) ordered() bool {
+	s.b.mu.Lock()
+	defer s.b.mu.Unlock()
+	return s.pb.EnableMessageOrdering
 }
 
 // receive carries out a stream's requests until its client hangs up.

@@ -19,7 +19,10 @@ func paginate[T any](c *call, all []T) ([]T, map[string]any, error) {
 	size := clampSize(q.Get("per_page"))
 	number, _ := strconv.Atoi(q.Get("page"))
 	number = max(1, number)
-	from := min(len(all), (number-1)*size)
+	from := len(all)
+	if number-1 <= len(all)/size { // a later page is empty, however far
+		from = min(from, (number-1)*size)
+	}
 	to := min(len(all), from+size)
 	body := map[string]any{"count": len(all), "next_page": nil, "previous_page": nil}
 	if to < len(all) {

@@ -38,13 +38,23 @@ func parseQuery(q string) []term {
 
 // splitQuoted splits at spaces outside quotation marks.
 func splitQuoted(q string) []string {
-	quoted := false
-	return strings.FieldsFunc(q, func(r rune) bool {
+	var words []string
+	word, quoted := "", false
+	for _, r := range q {
 		if r == '"' {
 			quoted = !quoted
 		}
-		return r == ' ' && !quoted
-	})
+		switch {
+		case r != ' ' || quoted:
+			word += string(r)
+		case word != "":
+			words, word = append(words, word), ""
+		}
+	}
+	if word != "" {
+		words = append(words, word)
+	}
+	return words
 }
 
 func searchAll(s *Server, c *call) (answer, error) {

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -388,6 +389,8 @@ func TestUploads(t *testing.T) {
 	f.must(201, "POST", "/api/v2/uploads?filename=d.txt&token="+late, "in time")
 	f.clock.Advance(time.Second)
 	f.must(422, "PUT", "/api/v2/tickets/1", `{"ticket":{"comment":{"body":"x","uploads":["`+late+`"]}}}`)
+	f.must(422, "POST", "/api/v2/uploads?filename=d.txt&token="+late, "too late")
+	f.must(422, "POST", "/api/v2/uploads?filename=d.txt&token=none", "of no upload")
 	f.clock.Advance(time.Hour)
 	f.must(201, "POST", "/api/v2/uploads?filename=e.txt", "sweeps")
 	files, err := filepath.Glob(filepath.Join(f.srv.opts.Dir, "files", "*"))
@@ -520,6 +523,11 @@ func TestPaging(t *testing.T) {
 	if r.at("tickets.0.id") != 7.0 || r.at("next_page") != nil || r.at("count") != 7.0 {
 		t.Errorf("third page: %s", r.body)
 	}
+	for _, page := range []string{"4", "9223372036854775807"} {
+		if r := f.must(200, "GET", "/api/v2/tickets?per_page=3&page="+page, ""); len(r.at("tickets").([]any)) != 0 {
+			t.Errorf("page %s: %s", page, r.body)
+		}
+	}
 	f.must(400, "GET", "/api/v2/tickets?page[after]=!", "")
 }
 
@@ -564,6 +572,20 @@ func TestFaults(t *testing.T) {
 		}
 		if n := f.srv.Stats().Tickets; n != tt.after {
 			t.Errorf("%v: %d tickets, want %d", tt.fault, n, tt.after)
+		}
+	}
+}
+
+func TestParseQuery(t *testing.T) {
+	for q, want := range map[string][]term{
+		`  two  words `:         {{value: "two"}, {value: "words"}},
+		`"one phrase" x`:        {{value: "one phrase"}, {value: "x"}},
+		`subject:"a b" -tags:x`: {{property: "subject", op: ':', value: "a b"}, {property: "tags", op: ':', value: "x", negated: true}},
+		`"no end`:               {{value: "no end"}},
+		``:                      nil,
+	} {
+		if got := parseQuery(q); !slices.Equal(got, want) {
+			t.Errorf("%q: %+v, want %+v", q, got, want)
 		}
 	}
 }

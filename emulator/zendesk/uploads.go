@@ -40,7 +40,11 @@ func uploadFile(s *Server, c *call) (answer, error) {
 		ContentType: cmp.Or(c.r.Header.Get("Content-Type"), "application/octet-stream"),
 		ContentURL:  fmt.Sprintf("/attachments/%d/%s", id, url.PathEscape(name)),
 	}
-	return s.addUpload(c, file)
+	a, err := s.addUpload(c, file)
+	if err != nil {
+		_ = os.Remove(s.filePath(id)) // nothing refers to it
+	}
+	return a, err
 }
 
 func (s *Server) addUpload(c *call, file attachment) (answer, error) {
@@ -50,7 +54,7 @@ func (s *Server) addUpload(c *call, file attachment) (answer, error) {
 	up := &upload{Token: rand.Text(), CreatedAt: c.now}
 	if token := c.query("token"); token != "" {
 		old := s.state.uploads[token]
-		if old == nil {
+		if old == nil || old.expired(c.now) {
 			return answer{}, invalid("token", "Token: is not valid or has expired", "InvalidValue")
 		}
 		copied := *old
@@ -92,10 +96,12 @@ func (s *Server) storeFile(id int64, body io.Reader) (int64, error) {
 	return 0, err
 }
 
+func (up *upload) expired(now time.Time) bool { return !now.Before(up.CreatedAt.Add(uploadLife)) }
+
 // takeUpload gives the token's files to a comment; the token is used up with the batch.
 func (s *Server) takeUpload(b *batch, token string, now time.Time) ([]attachment, error) {
 	up := s.state.uploads[token]
-	if up == nil || !now.Before(up.CreatedAt.Add(uploadLife)) {
+	if up == nil || up.expired(now) {
 		return nil, invalid("uploads", "Uploads: token is not valid or has expired", "InvalidValue")
 	}
 	used := *up
@@ -111,7 +117,7 @@ func (s *Server) dropExpiredUploads(now time.Time) {
 	}
 	s.state.uploadsSwept = now
 	for token, up := range s.state.uploads {
-		if now.Before(up.CreatedAt.Add(uploadLife)) {
+		if !up.expired(now) {
 			continue
 		}
 		delete(s.state.uploads, token)

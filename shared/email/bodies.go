@@ -32,6 +32,16 @@ func (b *bodies) enter(mediaType string) (leave func()) {
 	return func() {}
 }
 
+// blank: no text has anything to read.
+func (b *bodies) blank() bool {
+	for _, g := range b.groups {
+		if strings.TrimSpace(g.plain) != "" || strings.TrimSpace(g.html) != "" {
+			return false
+		}
+	}
+	return true
+}
+
 // room is what is left of limit for a text of this type.
 func (b *bodies) room(mediaType string, limit int) int {
 	if mediaType == "text/html" {

@@ -24,6 +24,7 @@ func (p *parser) finish(h header, envelopeSender string) {
 	if m.Date.IsZero() && h.get("date") != "" {
 		p.note("bad-date")
 	}
+	p.addTNEFBody()
 	var cut bool
 	if m.Text, m.HTML, cut = p.bodies.result(p.lim.Links); cut {
 		p.note("limit:links")

@@ -95,7 +95,7 @@ func (p *parser) leaf(h header, mediaType string, ps params, path []int) {
 		p.note("binary-text-part")
 		part.Type, content = "application/octet-stream", br
 	}
-	p.file(part, content)
+	p.file(part, path, content)
 }
 
 func firstNonEmpty(ss ...string) string {
@@ -255,30 +255,51 @@ func unixLines(s string) string {
 	return strings.ReplaceAll(s, "\x00", "")
 }
 
-// file hands a part to save, counts and digests it, and keeps the beginning of reports for the classification.
-func (p *parser) file(part Part, content io.Reader) {
+// maxReports bounds how many reports and returned mails of one mail the classification reads.
+const maxReports = 50
+
+// file digests a part and saves it, an envelope of Outlook in its pieces; of reports it keeps the beginning for the
+// classification.
+func (p *parser) file(part Part, path []int, content io.Reader) {
+	p.digest.part("file")
+	c := &fileReader{src: content, digest: p.digest}
+	if isTNEF(part) {
+		p.tnef(part, path, c)
+		_, _ = io.Copy(io.Discard, c) // the reader keeps the error; Parse returns it
+		return
+	}
+	if isReport(part.Type) && p.reports < maxReports {
+		p.reports++
+		c.head = &bytes.Buffer{}
+	}
+	if p.saveFile(part, c) && c.head != nil {
+		p.facts.report(part.Type, c.head.String())
+	}
+}
+
+// sized is content that knows how much of it was read.
+type sized interface {
+	io.Reader
+	size() int64
+}
+
+// saveFile hands a part to save and lists it. False means that reading or saving failed.
+func (p *parser) saveFile(part Part, content sized) bool {
 	if part.Disposition != "inline" {
 		part.Disposition = "attachment"
 	}
-	p.digest.part("file")
-	c := &fileReader{src: content, digest: p.digest}
-	if isReport(part.Type) {
-		c.head = &bytes.Buffer{}
-	}
 	if p.save != nil {
-		if err := p.save(part, c); err != nil {
+		if err := p.save(part, content); err != nil {
 			p.err = fmt.Errorf("save part %s: %w", part.Index, err)
-			return
+			return false
 		}
 	}
-	if _, err := io.Copy(io.Discard, c); err != nil {
-		return // the reader keeps the error; Parse returns it
+	if _, err := io.Copy(io.Discard, content); err != nil {
+		return false // the reader keeps the error; Parse returns it
 	}
-	part.Size = c.n
+	part.Size = content.size()
 	p.m.Parts = append(p.m.Parts, part)
-	if c.head != nil {
-		p.facts.report(part.Type, c.head.String())
-	}
+	return true
 }
 
 // reportHead bounds what is read of a delivery status or of a returned mail.
@@ -300,3 +321,5 @@ func (r *fileReader) Read(b []byte) (int, error) {
 	}
 	return n, err
 }
+
+func (r *fileReader) size() int64 { return r.n }

@@ -58,7 +58,8 @@ type Mail struct {
 	noReply string // why an automatic answer is forbidden although the class allows it; see Suppress
 }
 
-// Part is an attachment or an inline file. Its content is not held: it went to the save function of Parse.
+// Part is an attachment or an inline file. Its content is not held: it went to the save function of Parse. Size is
+// known only after that, and so is the Name of a file of more than 4 MiB in an Outlook envelope (winmail.dat).
 type Part struct {
 	Name        string // the file name without any folder, "" if the sender gave none; see customaryName
 	OtherName   string `json:",omitempty"` // what Content-Type calls it where Content-Disposition says otherwise: programs show either

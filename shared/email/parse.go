@@ -55,6 +55,9 @@ type parser struct {
 	bodies   bodies
 	facts    facts
 	digest   *digest
+	reports  int // parts whose beginning the classification reads
+	tnefBody tnefBody
+	held     int64 // bytes of files in Outlook envelopes that wait for their names
 }
 
 const noHit = -1

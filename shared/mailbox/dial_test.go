@@ -3,11 +3,9 @@ package mailbox_test
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -61,17 +59,7 @@ func check(t *testing.T, what string, err error, want string) {
 
 func TestSecurity(t *testing.T) {
 	s := start(t)
-	listenTLS := func(serve func(net.Listener) error) mailbox.Server {
-		ln, err := tls.Listen("tcp", "127.0.0.1:0", s.TLSConfig())
-		if err != nil {
-			t.Fatal(err)
-		}
-		go serve(ln)
-		at := address(ln)
-		at.Security = mailbox.TLS
-		return at
-	}
-	imapTLS, smtpTLS := listenTLS(s.ServeIMAP), listenTLS(s.ServeSMTP)
+	imapTLS, smtpTLS := s.listenTLS(t, s.ServeIMAP), s.listenTLS(t, s.ServeSMTP)
 	imapStart, smtpStart := s.imap, s.smtp
 	imapStart.Security, smtpStart.Security = mailbox.StartTLS, mailbox.StartTLS
 	for _, server := range []mailbox.Server{imapTLS, imapStart} {

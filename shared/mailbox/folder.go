@@ -3,6 +3,7 @@ package mailbox
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
 // Folder is a folder that is open, read-only, over a connection of its own. It is for one goroutine. After an error of any
@@ -13,6 +14,8 @@ type Folder struct {
 	validity uint32
 	next     uint32 // UIDNEXT as the server foretold it, 0 when it did not
 	broken   bool
+
+	idleFor, askEvery time.Duration
 }
 
 // Open logs in and opens the folder. The context limits the opening; each method has one of its own, whose end closes the
@@ -28,7 +31,7 @@ func (d *Dialer) Open(ctx context.Context, s Server, l Login, folder string) (*F
 		c.close()
 		return nil, fmt.Errorf("%s: %w", s, because(ctx, err))
 	}
-	return &Folder{conn: c, name: folder, validity: data.UIDValidity, next: uint32(data.UIDNext)}, nil
+	return &Folder{conn: c, name: folder, validity: data.UIDValidity, next: uint32(data.UIDNext), idleFor: idleFor, askEvery: askEvery}, nil
 }
 
 // UIDValidity is the value under which all UIDs of this Folder stand (RFC 9051 §2.3.1.1). It cannot change while the

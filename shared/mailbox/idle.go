@@ -31,9 +31,9 @@ func (f *Folder) Wait(ctx context.Context, most time.Duration) (arrived bool, er
 	arrived = f.conn.news.heard()
 	for ended := false; err == nil && !arrived && !ended; {
 		if canIdle {
-			ended, err = f.conn.idle(over.C)
+			ended, err = f.conn.idle(over.C, f.idleFor)
 		} else {
-			ended, err = f.conn.ask(over.C)
+			ended, err = f.conn.ask(over.C, f.askEvery)
 		}
 		var refused *Refusal
 		if canIdle && errors.As(err, &refused) { // it was offered, but not meant
@@ -52,14 +52,14 @@ func (c *imapConn) canIdle() (has bool, err error) {
 	return has, err
 }
 
-// idle runs one IDLE until there is news or the time is over.
-func (c *imapConn) idle(over <-chan time.Time) (ended bool, err error) {
+// idle runs one IDLE until there is news or one of the times is over.
+func (c *imapConn) idle(over <-chan time.Time, most time.Duration) (ended bool, err error) {
 	var cmd *imapclient.IdleCommand
 	err = c.watch.during(func() (err error) { cmd, err = c.client.Idle(); return err })
 	if err != nil {
 		return false, refusal("IDLE", err)
 	}
-	ended = c.pause(over, idleFor)
+	ended = c.pause(over, most)
 	return ended, c.watch.during(func() error {
 		if err := cmd.Close(); err != nil {
 			return err
@@ -69,8 +69,8 @@ func (c *imapConn) idle(over <-chan time.Time) (ended bool, err error) {
 }
 
 // ask waits a little and gives the server the opportunity to tell what it knows.
-func (c *imapConn) ask(over <-chan time.Time) (ended bool, err error) {
-	ended = c.pause(over, askEvery)
+func (c *imapConn) ask(over <-chan time.Time, every time.Duration) (ended bool, err error) {
+	ended = c.pause(over, every)
 	return ended, c.watch.during(func() error { return refusal("NOOP", c.client.Noop().Wait()) })
 }
 

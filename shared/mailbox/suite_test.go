@@ -2,6 +2,7 @@ package mailbox_test
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"io"
@@ -50,6 +51,19 @@ func start(t testing.TB) *suite {
 	s.smtp, s.imap = listen(server.ServeSMTP), listen(server.ServeIMAP)
 	t.Cleanup(func() { server.Close(); wg.Wait() })
 	return s
+}
+
+// listenTLS is one more port, with TLS from the first byte.
+func (s *suite) listenTLS(t testing.TB, serve func(net.Listener) error) mailbox.Server {
+	t.Helper()
+	ln, err := tls.Listen("tcp", "127.0.0.1:0", s.TLSConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	go serve(ln)
+	at := address(ln)
+	at.Security = mailbox.TLS
+	return at
 }
 
 func address(ln net.Listener) mailbox.Server {
@@ -160,16 +174,4 @@ func (f *switchable) at(service, op string) error {
 	}
 	f.left--
 	return f.answer
-}
-
-// uids lists INBOX.
-func (s *suite) uids(t testing.TB) (validity uint32, all []uint32, err error) {
-	t.Helper()
-	f, err := s.Open(t.Context(), s.imap, login(), "INBOX")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	err = f.UIDs(t.Context(), func(uids []uint32) error { all = append(all, uids...); return nil })
-	return f.UIDValidity(), all, err
 }

@@ -45,8 +45,8 @@ type folder struct {
 func (f *folder) quoteAt(i int) (begin int, ok bool) {
 	lines, tail := f.lines, f.tail
 	l := strings.TrimSpace(lines[i])
-	if l == "" || len(l) > 1000 {
-		return 0, false
+	if l == "" || len(l) > 1000 || isQuoted(l) && tail > i {
+		return 0, false // nothing, or a quoted line with answers below it
 	}
 	if j, ok := f.attribution(i); ok {
 		next := nextText(lines, i+1)
@@ -59,7 +59,7 @@ func (f *folder) quoteAt(i int) (begin int, ok bool) {
 	case isSeparator(l), isMobileBreak(lines, i), isHeaderBlock(lines, i), isListFooter(lines, i):
 		return i, true
 	case isQuoted(l):
-		return i, tail < i
+		return i, true
 	}
 	return 0, false
 }

@@ -18,6 +18,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
+
 	"emailchannel.dev/emailchannel/emulator/clock"
 	"emailchannel.dev/emailchannel/emulator/suite"
 	"emailchannel.dev/emailchannel/shared/channel"
@@ -39,6 +42,12 @@ import (
 // no CRM unless change says so, as every CRM write waits for real seconds.
 func site(t *testing.T, change func(*channel.Seed)) *world {
 	t.Helper()
+	return siteIn(t, t.TempDir(), change)
+}
+
+// siteIn is site with everything in a directory.
+func siteIn(t *testing.T, dir string, change func(*channel.Seed)) *world {
+	t.Helper()
 	t.Parallel()
 	indexes, err := os.ReadFile("../../terraform/firestore.indexes.json")
 	if err != nil {
@@ -50,7 +59,7 @@ func site(t *testing.T, change func(*channel.Seed)) *world {
 	if change != nil {
 		change(&seed)
 	}
-	s, err := suite.Start(t.Context(), suite.Options{Data: t.TempDir(), Config: &seed, Indexes: indexes})
+	s, err := suite.Start(t.Context(), suite.Options{Data: dir, Config: &seed, Indexes: indexes})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,12 +68,12 @@ func site(t *testing.T, change func(*channel.Seed)) *world {
 			t.Error(err)
 		}
 	})
-	return &world{s, t}
+	return &world{Suite: s, t: t}
 }
 
 // row shows one row of the requirements.
 func (w *world) row(id string, f func(w *world)) {
-	w.t.(*testing.T).Run(id, func(t *testing.T) { f(&world{w.Suite, t}) })
+	w.t.(*testing.T).Run(id, func(t *testing.T) { f(&world{Suite: w.Suite, t: t}) })
 }
 
 func (w *world) check(ok bool, format string, args ...any) {
@@ -96,14 +105,42 @@ func (w *world) control(method, path, body string) []byte {
 // idle waits until nothing is queued or running.
 func (w *world) idle() {
 	w.t.Helper()
-	w.control("GET", "/_emulator/idle?timeout=30s", "")
+	resp, err := http.Get("http://" + w.Addrs.HTTP + "/_emulator/idle?timeout=15s")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var left struct {
+		Idle   bool
+		PubSub map[string]struct {
+			Pending   int
+			LastError string
+		}
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&left); err != nil {
+		w.t.Fatal(err)
+	}
+	for name, s := range left.PubSub {
+		if s.Pending > 0 {
+			w.t.Logf("%s: %d pending, %s", name, s.Pending, s.LastError)
+		}
+	}
+	if !left.Idle {
+		w.t.Fatal("the suite does not come to rest")
+	}
 }
 
 // advance moves the clock and waits for what fell due.
 func (w *world) advance(d time.Duration) {
 	w.t.Helper()
-	w.control("POST", "/_emulator/clock", fmt.Sprintf(`{"advance":%q}`, d))
+	w.elapse(d)
 	w.idle()
+}
+
+// elapse is advance where a fault keeps the suite from coming to rest.
+func (w *world) elapse(d time.Duration) {
+	w.t.Helper()
+	w.control("POST", "/_emulator/clock", fmt.Sprintf(`{"advance":%q}`, d))
 }
 
 // freeze stops the clock, or lets it run again.
@@ -112,9 +149,16 @@ func (w *world) freeze(on bool) {
 	w.control("POST", "/_emulator/clock", fmt.Sprintf(`{"freeze":%t}`, on))
 }
 
-// fault switches a fault on, clear all of them off.
+// fault switches a fault on, until heal.
 func (w *world) fault(rule string) { w.t.Helper(); w.control("POST", "/_emulator/faults", rule) }
-func (w *world) clear()            { w.t.Helper(); w.control("DELETE", "/_emulator/faults", "") }
+
+// heal switches all faults off, and lets the time pass after which what failed
+// is tried again.
+func (w *world) heal() {
+	w.t.Helper()
+	w.control("DELETE", "/_emulator/faults", "")
+	w.advance(time.Minute)
+}
 
 func (w *world) now() time.Time {
 	w.t.Helper()
@@ -530,45 +574,70 @@ func (w *world) got(addr string, auto bool) []stored {
 	return slices.DeleteFunc(w.box(addr), func(s stored) bool { return (s.head.Get("Auto-Submitted") == "auto-replied") != auto })
 }
 
+// imap does something in an address's mailbox, as its owner.
+func (w *world) imap(addr string, f func(*imapclient.Client) error) {
+	w.t.Helper()
+	c, err := imapclient.DialInsecure(w.Addrs.IMAP, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer c.Close()
+	if err := errors.Join(c.Login(addr, suite.DemoPassword).Wait(), f(c)); err != nil {
+		w.t.Fatalf("IMAP of %s: %v", addr, err)
+	}
+}
+
+// put is a mail in a folder that came by no SMTP.
+func (w *world) put(addr, folder string, raw []byte, o *imap.AppendOptions) {
+	w.t.Helper()
+	w.imap(addr, func(c *imapclient.Client) error {
+		cmd := c.Append(folder, int64(len(raw)), o)
+		_, err := cmd.Write(raw)
+		err = errors.Join(err, cmd.Close())
+		_, answer := cmd.Wait()
+		return errors.Join(err, answer)
+	})
+}
+
 // object is one of the archive.
 type object struct {
 	Name           string
+	ContentType    string
 	Generation     string
 	Metageneration string
-	Size           string
 }
 
 // objects lists the archive by Cloud Storage's API.
 func (w *world) objects(prefix string) []object {
 	w.t.Helper()
 	var page struct{ Items []object }
-	w.storage("?maxResults=5000&prefix="+url.QueryEscape(prefix), func(body []byte) error { return json.Unmarshal(body, &page) })
+	body := w.storage("GET", "/storage/v1/b/"+suite.Bucket+"/o?maxResults=5000&prefix="+url.QueryEscape(prefix), nil)
+	if err := json.Unmarshal(body, &page); err != nil {
+		w.t.Fatal(err)
+	}
 	return page.Items
 }
 
 // content reads an object of the archive.
 func (w *world) content(name string) []byte {
 	w.t.Helper()
-	var out []byte
-	w.storage("/"+url.PathEscape(name)+"?alt=media", func(body []byte) error { out = body; return nil })
-	return out
+	return w.storage("GET", "/storage/v1/b/"+suite.Bucket+"/o/"+url.PathEscape(name)+"?alt=media", nil)
 }
 
-func (w *world) storage(path string, use func([]byte) error) {
+func (w *world) storage(method, path string, content []byte) []byte {
 	w.t.Helper()
-	resp, err := http.Get("http://" + w.Addrs.Storage + "/storage/v1/b/" + suite.Bucket + "/o" + path)
+	req, err := http.NewRequestWithContext(w.t.Context(), method, "http://"+w.Addrs.Storage+path, bytes.NewReader(content))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s %s", resp.Status, body)
+	if err != nil || resp.StatusCode >= 300 {
+		w.t.Fatalf("Cloud Storage, %s %s: %s %s %v", method, path, resp.Status, body, err)
 	}
-	if err == nil {
-		err = use(body)
-	}
-	if err != nil {
-		w.t.Fatalf("Cloud Storage %s: %v", path, err)
-	}
+	return body
 }

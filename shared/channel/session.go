@@ -34,6 +34,10 @@ type Session struct {
 	CreatedAt    time.Time     `json:"created_at"`
 	AnsweredAt   time.Time     `json:"answered_at,omitzero"` // first reply of an agent
 	UpdatedAt    time.Time     `json:"updated_at"`
+	Hold         *Hold         `json:"hold,omitempty"`     // keeps it from being purged or erased (ST-5)
+	Released     bool          `json:"released,omitempty"` // its hold ended, and what that kept is yet to be looked at again
+	Erasure      string        `json:"erasure,omitempty"`  // under way
+	ErasedAt     time.Time     `json:"erased_at,omitzero"` // an end user's data were last erased from it
 }
 
 func (s *Session) facts() session.Facts {
@@ -94,6 +98,8 @@ type Message struct {
 	Outbound    string          `json:"outbound,omitempty"`  // outbound/{id}
 	Bounced     string          `json:"bounced,omitempty"`   // what the report says
 	Size        int64           `json:"size"`
+	RetentionAt time.Time       `json:"retention_at"`       // when the end of the storage period was acted upon: it was purged, or a hold kept it
+	PurgedAt    time.Time       `json:"purged_at,omitzero"` // when its content was deleted (ST-3, ST-5)
 }
 
 // Attachment is a file or inline image of a message.
@@ -145,6 +151,7 @@ const (
 	Stored     MailState = "stored"     // received or sent, part of a session
 	Announced  MailState = "announced"  // named by a reply that came first
 	Suppressed MailState = "suppressed" // archived without a session, with a reason
+	Erased     MailState = "erased"     // a tombstone: known by its fingerprint, nothing else is left (ST-5)
 )
 
 // Mail is the one document of a distinct mail, in or out.
@@ -161,5 +168,6 @@ type Mail struct {
 	Outbound  string         `json:"outbound,omitempty"`
 	Raw       string         `json:"raw,omitempty"`
 	At        time.Time      `json:"at"`
+	Retention Retention      `json:"retention"`
 	Expires   time.Time      `json:"expires,omitzero"` // TTL of an announced one
 }

@@ -23,7 +23,8 @@ type Settings struct {
 	Caps         reply.Caps       `json:"caps"`
 	CRM          CRMSettings      `json:"crm"`
 	Record       crm.Settings     `json:"record"`
-	ConsoleURL   string           `json:"console_url"` // to which links in the CRM lead
+	ConsoleURL   string           `json:"console_url"`      // to which links in the CRM lead
+	Storage      Storage          `json:"storage,omitzero"` // ST-1; saved by [AdminStorage] alone
 	UpdatedAt    time.Time        `json:"updated_at"`
 }
 
@@ -59,6 +60,7 @@ type Account struct {
 	Folders      []string      `json:"folders"`
 	Auth         Auth          `json:"auth,omitempty"` // how it logs in; empty: by password
 	OAuth        OAuth         `json:"oauth,omitzero"`
+	Idle         bool          `json:"idle"` // wait in the first folder for mail between polls
 	Sent         SentMail      `json:"sent,omitzero"`
 	VERP         bool          `json:"verp"` // envelope senders that tell a bounce's mail
 	DKIM         DKIM          `json:"dkim,omitzero"`

@@ -34,6 +34,9 @@ const (
 	KindSubjectEdited Kind = "subject_edited" // an agent changed the subject (CH-3)
 	KindRecorded      Kind = "recorded"       // linked to a CRM record
 	KindRefused       Kind = "refused"        // mail pointed here and may not join (CH-5, SE-8)
+	KindHeld          Kind = "held"           // kept from being purged and erased, with the reason (ST-5)
+	KindReleased      Kind = "released"       // no longer held, with the reason
+	KindErased        Kind = "erased"         // an end user's data were removed (ST-5)
 )
 
 // Kinds lists all kinds.
@@ -41,7 +44,7 @@ func Kinds() []Kind {
 	return []Kind{KindCreated, KindLinked, KindReceived, KindEnteredQueue, KindAssigned, KindUnassigned,
 		KindTransferred, KindOpened, KindAnswered, KindSent, KindSendFailed, KindBounced, KindAutoReplied,
 		KindSuppressed, KindPaused, KindResolved, KindActivated, KindClosed, KindReopened, KindNote,
-		KindMerged, KindSubjectEdited, KindRecorded, KindRefused}
+		KindMerged, KindSubjectEdited, KindRecorded, KindRefused, KindHeld, KindReleased, KindErased}
 }
 
 // Validate returns an error that quotes the value when k is not a known kind.

@@ -1,0 +1,239 @@
+package channel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"emailchannel.dev/emailchannel/shared/event"
+	"emailchannel.dev/emailchannel/shared/fault"
+)
+
+// Purge deletes what is over its storage period, from the mail's arrival
+// (ST-3): the raw mail and its files in the archive, and in the database the
+// text, the HTML and the list of attachments of a message. What stays are the
+// session's facts: who wrote to whom, when, on which subject, in which thread.
+//
+// It runs with every sweep, finds everything by an index, and may run twice
+// and at the same time. A mail is claimed in a transaction that looks at the
+// session's hold, then its objects go, then its content in the database; what
+// a crash left claimed is finished by the next sweep. The period is the one of
+// the moment. A mail that waits to be sent is not touched.
+type Purge struct {
+	Docs    Docs
+	Objects Objects
+	Config  *Configuration
+	Now     Clock
+}
+
+// Retention is what the end of the storage period has made of a mail.
+type Retention string
+
+// The stages.
+const (
+	Kept    Retention = ""        // nothing yet
+	Held    Retention = "held"    // it is over, and a hold keeps the mail
+	Purging Retention = "purging" // its objects are being deleted
+	Purged  Retention = "purged"  // its content is gone
+)
+
+// purgeFor bounds one run; the next sweep goes on.
+const purgeFor = 2 * time.Minute
+
+// Handle makes one run.
+func (p *Purge) Handle(ctx context.Context) error {
+	cat, err := p.Config.Load(ctx)
+	if err != nil {
+		return err
+	}
+	errs := []error{p.released(ctx), p.begun(ctx)}
+	if cutoff, ok := cat.Storage.Period.Cutoff(p.Now()); ok {
+		errs = append(errs, p.mails(ctx, Stored, cutoff), p.mails(ctx, Suppressed, cutoff), p.notes(ctx, cutoff), p.quarantined(ctx, cutoff))
+	}
+	return errors.Join(errs...)
+}
+
+// mails purges the mails that arrived up to cutoff.
+func (p *Purge) mails(ctx context.Context, state MailState, cutoff time.Time) error {
+	q := Query{Collection: "mails", Where: []Where{{"state", "==", string(state)}, {"retention", "==", string(Kept)}, {"at", "<=", cutoff}}, Order: []Order{{Field: "at"}}}
+	return inOrder(ctx, p.Docs, q, func(m Mail) time.Time { return m.At }, func(id string, _ Mail) error {
+		m, err := p.claim(ctx, id)
+		if err != nil || m == nil {
+			return err
+		}
+		fault.Step(ctx, "purge.claimed")
+		return p.finish(ctx, id, *m)
+	})
+}
+
+// begun finishes what an earlier run claimed, and deletes again what came a
+// second time after it was purged.
+func (p *Purge) begun(ctx context.Context) error {
+	q := Query{Collection: "mails", Where: []Where{{"retention", "==", string(Purging)}}}
+	return inOrder(ctx, p.Docs, q, nil, func(id string, m Mail) error { return p.finish(ctx, id, m) })
+}
+
+// claim decides that a mail goes, unless its session is held or it waits to be sent.
+func (p *Purge) claim(ctx context.Context, id string) (m *Mail, err error) {
+	err = p.Docs.Update(ctx, func(ctx context.Context, tx Tx) error {
+		if m, err = get[Mail](ctx, tx, mailPath(id)); err != nil || m == nil {
+			return err
+		}
+		if m.Retention != Kept {
+			m = nil
+			return nil
+		}
+		held, err := isHeld(ctx, tx, m.Session)
+		if err != nil {
+			return err
+		}
+		sending, err := underWay(ctx, tx, m.Outbound)
+		if err != nil {
+			return err
+		}
+		to := Purging
+		switch {
+		case sending:
+			m = nil
+			return nil
+		case held:
+			m, to = nil, Held
+		}
+		tx.Patch(mailPath(id), map[string]any{"retention": string(to)})
+		return nil
+	})
+	return m, err
+}
+
+func isHeld(ctx context.Context, r Reader, id string) (bool, error) {
+	if id == "" {
+		return false, nil
+	}
+	s, err := get[Session](ctx, r, sessionPath(id))
+	return s != nil && s.Hold != nil, err
+}
+
+// underWay tells whether a mail of ours is yet to be sent.
+func underWay(ctx context.Context, r Reader, id string) (bool, error) {
+	if id == "" {
+		return false, nil
+	}
+	o, err := get[Outbound](ctx, r, outboundPath(id))
+	return o != nil && (o.State == Queued || o.State == Sending), err
+}
+
+// finish deletes a claimed mail's objects, and then its content.
+func (p *Purge) finish(ctx context.Context, id string, m Mail) error {
+	if _, err := p.remove(ctx, m.raws()); err != nil {
+		return fmt.Errorf("purge mail %s: %w", id, err)
+	}
+	fault.Step(ctx, "purge.deleted")
+	return p.Docs.Update(ctx, func(ctx context.Context, tx Tx) error {
+		now, err := get[Mail](ctx, tx, mailPath(id))
+		if err != nil || now == nil || now.Retention != Purging {
+			return err
+		}
+		path := messagePath(now.Session, id) // where a merge may have moved it meanwhile
+		var msg *Message
+		if now.Session != "" {
+			if msg, err = get[Message](ctx, tx, path); err != nil {
+				return err
+			}
+		}
+		tx.Patch(mailPath(id), map[string]any{"retention": string(Purged), "raw": nil})
+		if msg != nil && msg.PurgedAt.IsZero() {
+			tx.Patch(path, p.emptied())
+		}
+		return nil
+	})
+}
+
+// emptied are the fields of a message whose content is gone.
+func (p *Purge) emptied() map[string]any {
+	now := p.Now().UTC()
+	return map[string]any{"text": "", "html": nil, "attachments": nil, "raw": "", "retention_at": now, "purged_at": now}
+}
+
+// raws are the objects of a mail: one for each delivery.
+func (m Mail) raws() []string {
+	var out []string
+	if m.Raw != "" {
+		out = append(out, m.Raw)
+	}
+	for _, src := range m.Sources {
+		if raw := rawObject(src); !slices.Contains(out, raw) {
+			out = append(out, raw)
+		}
+	}
+	return out
+}
+
+// rawObject is the object of a delivery.
+func rawObject(src event.Source) string { return "raw/" + src.Key() + ".eml" }
+
+// remove deletes raw mails with the files that were taken out of them, and
+// returns the names of the objects.
+func (p *Purge) remove(ctx context.Context, raws []string) (names []string, err error) {
+	return removeObjects(ctx, p.Objects, raws)
+}
+
+func removeObjects(ctx context.Context, objects Objects, raws []string) (names []string, err error) {
+	for _, raw := range raws {
+		if strings.HasPrefix(raw, "raw/") {
+			err := objects.List(ctx, partObject(raw, ""), func(name string, _ int64) error {
+				names = append(names, name)
+				return nil
+			})
+			if err != nil {
+				return nil, err
+			}
+		}
+		names = append(names, raw) // last: while it is there, its files can be made again
+	}
+	for _, name := range names {
+		if err := objects.Delete(ctx, name); err != nil {
+			return nil, err
+		}
+	}
+	return names, nil
+}
+
+// inOrder calls each for the documents of a query, page by page, and passes
+// over what fails or stays. at is the value of the query's order, by which the
+// next page begins; without it each must take its document out of the query.
+func inOrder[T any](ctx context.Context, docs Docs, q Query, at func(T) time.Time, each func(id string, v T) error) error {
+	type found struct {
+		id string
+		v  T
+	}
+	q.Limit = sweepPage
+	var errs []error
+	for start := time.Now(); time.Since(start) < purgeFor; {
+		var page []found
+		err := docs.Find(ctx, q, func(id string, decode func(any) error) error {
+			f := found{id: id}
+			err := decode(&f.v)
+			page = append(page, f)
+			return err
+		})
+		if err != nil {
+			return errors.Join(append(errs, err)...)
+		}
+		failed := len(errs)
+		for _, f := range page {
+			if err := each(f.id, f.v); err != nil {
+				errs = append(errs, err)
+			}
+		}
+		if len(page) < sweepPage || at == nil && len(errs) > failed {
+			break
+		}
+		if at != nil {
+			q.After = []any{at(page[len(page)-1].v)}
+		}
+	}
+	return errors.Join(errs...)
+}

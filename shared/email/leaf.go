@@ -241,6 +241,9 @@ func (p *parser) bodyText(mediaType string, b []byte, charset string) {
 	if flaw != "" {
 		p.note(flaw + ":" + shortName(cleanCharset(charset)))
 	}
+	if strings.HasPrefix(strings.TrimSpace(text), "-----BEGIN PGP MESSAGE-----") {
+		p.note("encrypted:pgp")
+	}
 	p.bodies.add(mediaType, unixLines(text))
 }
 

@@ -279,3 +279,34 @@ func BenchmarkParseBig(b *testing.B) {
 		}
 	}
 }
+
+// linksMail is 1 MB of HTML with 2,000 links, the most that is shown of a newsletter.
+func linksMail() []byte {
+	var b bytes.Buffer
+	b.WriteString("From: a@example.com\r\nSubject: news\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<html><body>")
+	filler := strings.Repeat("Some words of a newsletter. ", 16)
+	for i := range 2000 {
+		fmt.Fprintf(&b, "<p style=\"color:#333\">%s<a href=\"https://example.com/%d\">link %d</a></p>\r\n", filler[:430], i, i)
+	}
+	b.WriteString("</body></html>\r\n")
+	return b.Bytes()
+}
+
+func TestManyLinksAreKept(t *testing.T) {
+	raw := linksMail()
+	m := parseString(t, string(raw))
+	if n := strings.Count(m.Text, "<https://"); n != 2000 || len(raw) < 1_000_000 || len(m.Degraded) > 0 {
+		t.Errorf("%d links of %d bytes, %q", n, len(raw), m.Degraded)
+	}
+}
+
+func BenchmarkParseLinks(b *testing.B) {
+	raw := linksMail()
+	b.SetBytes(int64(len(raw)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Parse(bytes.NewReader(raw), "", Limits{}, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -224,6 +224,10 @@ func TestTNEFBounds(t *testing.T) {
 	if len(m.Text) != 100 || !slices.Contains(m.Degraded, "limit:text") {
 		t.Errorf("text: %d %q", len(m.Text), m.Degraded)
 	}
+	m, _ = readParts(t, tnefMail("text", newTNEF().attribute(1, 0x00060000, make([]byte, heldTNEF)).Bytes()), Limits{})
+	if len(m.Parts) != 0 || !slices.Contains(m.Degraded, "limit:tnef") {
+		t.Errorf("nothing but a large unknown attribute: %d %q", len(m.Parts), m.Degraded)
+	}
 	huge := append(newTNEF().Bytes(), 1, 3, 0x90, 6, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 3, 0x10, 1, 0, 0xff, 0xff, 0xff, 0xff)
 	if m, _ = readParts(t, tnefMail("text", huge), Limits{}); !slices.Contains(m.Degraded, "truncated-tnef") {
 		t.Errorf("counts beyond the data: %q", m.Degraded)

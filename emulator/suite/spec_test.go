@@ -485,7 +485,11 @@ func (w *world) write(p post) post {
 func (w *world) begin(from, to string) (channel.Session, post) {
 	w.t.Helper()
 	p := w.write(post{from: from, to: to})
-	return w.one(from), p
+	a, err := mail.ParseAddress(from)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return w.one(a.Address), p
 }
 
 // smtp hands a mail to the mail server as a customer's server would.

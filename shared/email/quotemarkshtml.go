@@ -27,21 +27,20 @@ type element struct {
 	pre       bool
 }
 
-// quoteContainers are parts of class names and ids of elements that hold a quote and nothing else; Yahoo puts a
-// random prefix before its own.
-var quoteContainers = []string{"yahoo_quoted", "protonmail_quote", "zmail_extra", "mail-quote-collapse", "front-blockquote",
-	"missive_quote", "tutanota_quote", "hs_reply_quote", "aolmail_quote", "skiff-mail-quote", "mailbox_quote", "superhuman_quote",
-	"wisestamp_quote", "gmx_quote", "reply-quote", "quoted_text_wrapper"}
+// quoteContainers are parts of class names and ids of elements that hold a quote and nothing else. Programs put a
+// prefix of their own before those of others (Yahoo "ydp1", Outlook "x_").
+var quoteContainers = []string{"yahoo_quoted", "protonmail_quote", "tutanota_quote", "zmail_extra", "skiff_quote", "isreplycontent",
+	"isforwardcontent", "origbody", "reply139content", "orimsghtmlseperator", "mail-quote-collapse", "front-blockquote", "missive_quote"}
 
 // quoteBeginnings stand before a quote, or hold it together with answers.
 var quoteBeginnings = []string{"gmail_quote", "gmail_attr", "moz-cite-prefix", "moz-forward-container", "moz-email-headers-table",
-	"cite-prefix", "qtdseparate", "mailru-quote", "js-compose-quote"}
+	"qtdseparate", "reply-intro"}
 
-// restBeginnings are ids and classes that only stand before older mail.
+// restBeginnings are ids and classes that only stand before older mail: Outlook's, Hotmail's and Zimbra's.
 var restBeginnings = []string{"divrplyfwdmsg", "appendonsend", "olk_src_body_section", "mail-editor-reference-message-container",
-	"ms-outlook-mobile-reference-message", "zwchr", "replysplit", "reply-intro", "lotusnotesquote", "stopspelling", "mailcontainerquote"}
+	"ms-outlook-mobile-reference-message", "replysplit", "stopspelling", "zwchr"}
 
-var signatureNames = []string{"gmail_signature", "moz-signature", "ms-outlook-mobile-signature", "protonmail_signature", "yahoo-signature"}
+var signatureNames = []string{"gmail_signature", "moz-signature", "ms-outlook-mobile-signature", "protonmail_signature"}
 
 // newElement reads a start tag. attr calls its argument for each attribute, keys in lower case.
 func newElement(a atom.Atom, name string, attr func(func(key, value string))) element {

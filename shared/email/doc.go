@@ -7,7 +7,11 @@
 //   - Class says what kind of mail it is: bounce, feedback, auto, list, normal (in this order of precedence), and
 //     Suppress whether an automatic answer is forbidden (RFC 3834 and the headers in use).
 //   - Fingerprint is the identity of a mail: a hash of the canonical Message-ID, or of its content where there is none.
-//   - SplitReply folds the quote below a reply; nothing is ever deleted.
+//   - Report names each recipient of a bounce with what the servers said about it, and the mail of ours that it is
+//     about. It is what somebody wrote, not a proof.
+//   - Authentication says how far the domain in From is proven: by the results of servers that the caller trusts
+//     (RFC 8601), or by DKIM signatures checked here, with DMARC's alignment.
+//   - SplitReply and SplitReplyHTML fold the quote below a reply; nothing is ever deleted.
 //   - Compose writes a Draft as multipart/mixed{related{alternative}}, only as deep as needed, DKIM-signed on request.
 //
 // # What it never does

@@ -21,6 +21,6 @@ func Handler(ctx context.Context, env config.Env) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	use := &channel.Respond{Docs: c.Docs, Archive: c.Archive, Bus: c.Bus, Config: c.Config, Now: env.Now}
+	use := &channel.Respond{Docs: c.Docs, Archive: c.Archive, Bus: c.Bus, Secrets: c.Secrets, Config: c.Config, Now: env.Now}
 	return trigger.Push(env.Function, trigger.Each(use.Handle)), nil
 }

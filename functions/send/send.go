@@ -21,10 +21,10 @@ func Handler(ctx context.Context, env config.Env) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	mail, err := env.Mail()
+	mail, err := env.Mail(c.Secrets)
 	if err != nil {
 		return nil, err
 	}
-	use := channel.Send{Docs: c.Docs, Archive: c.Archive, Secrets: c.Secrets, Mail: mail, Config: c.Config, Now: env.Now}
+	use := channel.Send{Docs: c.Docs, Archive: c.Archive, Secrets: c.Secrets, Mail: mail, Folder: mail, Config: c.Config, Now: env.Now}
 	return trigger.Push(env.Function, trigger.Each(use.Handle)), nil
 }

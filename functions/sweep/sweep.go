@@ -27,7 +27,7 @@ func Handler(ctx context.Context, env config.Env) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	mail, err := env.Mail()
+	mail, err := env.Mail(c.Secrets)
 	if err != nil {
 		return nil, err
 	}

@@ -27,6 +27,7 @@ type AccountForm struct {
 	Folders      []string `json:"folders"`
 	Auth         Auth     `json:"auth"`
 	OAuth        OAuth    `json:"oauth"`
+	Idle         bool     `json:"idle"`
 	Sent         SentMail `json:"sent"`
 	VERP         bool     `json:"verp"`
 	DKIM         DKIM     `json:"dkim"`
@@ -35,7 +36,7 @@ type AccountForm struct {
 
 func (f AccountForm) account(id string) Account {
 	acc := Account{ID: id, User: f.User, Address: email.Normalize(f.Address), Service: cmp.Or(f.Service, serviceIMAP), Incoming: f.Incoming, Outgoing: f.Outgoing, OutboundOnly: f.OutboundOnly, Folders: f.Folders,
-		Auth: cmp.Or(f.Auth, AuthPassword), OAuth: f.OAuth, Sent: f.Sent, VERP: f.VERP, DKIM: f.DKIM}
+		Auth: cmp.Or(f.Auth, AuthPassword), OAuth: f.OAuth, Idle: f.Idle, Sent: f.Sent, VERP: f.VERP, DKIM: f.DKIM}
 	if acc.OutboundOnly {
 		acc.Incoming, acc.Folders = Server{}, nil
 	} else if len(acc.Folders) == 0 {
@@ -136,7 +137,7 @@ func (a *Admin) credentials(ctx context.Context, acc, old *Account, given Creden
 	var err error
 	if old != nil {
 		acc.Secret, acc.Status = old.Secret, old.Status
-		if stored, err = a.Secrets.Get(ctx, acc.Secret); err != nil {
+		if stored, err = a.Secrets.Get(ctx, acc.Secret); err != nil && acc.needs(given) != nil { // else it can be replaced
 			return "", fmt.Errorf("credentials of account %s: %w", acc.ID, err)
 		}
 		have = ParseCredentials(stored)

@@ -81,7 +81,7 @@ func (d *Desk) post(ctx context.Context, who Actor, n *outgoing, f func(context.
 	if done, err := d.sent(ctx, n); done != nil || err != nil {
 		return done, err
 	}
-	written, err := write(ctx, d.Archive, n.id, n.from, n.s, n.draft)
+	written, err := pen{d.Archive, d.Secrets}.write(ctx, n.id, n.from, n.s, n.draft)
 	if err != nil {
 		return nil, badDraft(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"time"
 
 	"emailchannel.dev/emailchannel/shared/event"
@@ -26,12 +27,20 @@ type Poll struct {
 	Batch   int // mails per cursor write
 }
 
-// Mailbox reads a mail server.
+// Mailbox opens folders of mail servers.
 type Mailbox interface {
-	// Fetch hands over, in order and not more than most, the mails of a folder
-	// that come after the cursor, and returns the cursor past the last one
-	// that deliver took.
-	Fetch(ctx context.Context, a Account, secret, folder string, from Cursor, most int, deliver func(context.Context, Fetched) error) (Cursor, error)
+	Open(ctx context.Context, a Account, secret, folder string) (Folder, error)
+}
+
+// Folder is an open folder. After an error it is only good for Close.
+type Folder interface {
+	// Fetch hands over, in order and not more than most, the mails that come
+	// after the cursor, and returns the cursor past the last one that deliver took.
+	Fetch(ctx context.Context, from Cursor, most int, deliver func(context.Context, Fetched) error) (Cursor, error)
+	// Wait returns true when there is more mail than Fetch saw, and false when
+	// most is over.
+	Wait(ctx context.Context, most time.Duration) (bool, error)
+	Close()
 }
 
 // Cursor is how far a folder was read (RFC 3501 2.3.1.1), with the mail that
@@ -55,6 +64,7 @@ type Fetched struct {
 const (
 	pollLease = 2 * time.Minute
 	pollFor   = 45 * time.Second // one invocation stops taking more after that
+	pollIdle  = 55 * time.Second // and waits for more until then, where the account wants that
 
 	pollPatience = 3           // failures in a row that are tried again at once
 	pollFirst    = time.Minute // back-off after that, which doubles
@@ -108,14 +118,19 @@ func (p *Poll) account(ctx context.Context, id string) error {
 	return failed
 }
 
+// folders reads all folders, and then waits in the first one for more, if the
+// account wants that: a mail is taken within seconds instead of a minute, and
+// the function runs all the time for it.
 func (p *Poll) folders(ctx context.Context, a Account) error {
 	secret, err := p.Secrets.Get(ctx, a.Secret)
 	if err != nil {
 		return fmt.Errorf("secret of account %s: %w", a.ID, err)
 	}
+	start := time.Now()
 	var failed error
-	for _, folder := range a.Folders {
-		if err := p.folder(ctx, a, secret, folder); err != nil {
+	for i, folder := range slices.Backward(a.Folders) {
+		r := round{Poll: p, account: a, secret: secret, folder: folder, start: start, idle: a.Idle && i == 0}
+		if err := r.run(ctx); err != nil {
 			failed = errors.Join(failed, fmt.Errorf("account %s folder %s: %w", a.ID, folder, err))
 		}
 	}
@@ -141,18 +156,44 @@ func (p *Poll) status(ctx context.Context, a Account, failed error) error {
 	return p.Docs.Write(ctx, func(tx Tx) { tx.Patch(accountPath(a.ID), fields) })
 }
 
-func (p *Poll) folder(ctx context.Context, a Account, secret, folder string) error {
-	path := cursorPath(a.ID, folder)
-	start := time.Now()
+// round is one folder's share of a poll.
+type round struct {
+	*Poll
+	account        Account
+	secret, folder string
+	start          time.Time
+	idle           bool
+}
+
+func (r *round) run(ctx context.Context) error {
+	f, err := r.Mail.Open(ctx, r.account, r.secret, r.folder)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for {
+		if err := r.fetch(ctx, f); err != nil || !r.idle {
+			return err
+		}
+		left := pollIdle - time.Since(r.start)
+		if more, err := f.Wait(ctx, max(left, 0)); err != nil || !more || left <= 0 {
+			return err
+		}
+	}
+}
+
+// fetch takes what is new, a batch at a time, and moves the cursor over it.
+func (r *round) fetch(ctx context.Context, f Folder) error {
+	path := cursorPath(r.account.ID, r.folder)
 	var cur Cursor
-	if have, err := get[Cursor](ctx, p.Docs, path); err != nil {
+	if have, err := get[Cursor](ctx, r.Docs, path); err != nil {
 		return err
 	} else if have != nil {
 		cur = *have
 	}
-	for time.Since(start) < pollFor {
-		next, err := p.Mail.Fetch(ctx, a, secret, folder, cur, p.Batch, func(ctx context.Context, m Fetched) error {
-			return p.take(ctx, a, folder, cur, m)
+	for time.Since(r.start) < pollFor || r.idle {
+		next, err := f.Fetch(ctx, cur, r.Batch, func(ctx context.Context, m Fetched) error {
+			return r.take(ctx, r.account, r.folder, cur, m)
 		})
 		done := next.LastUID == cur.LastUID && next.UIDValidity == cur.UIDValidity
 		next.FailedUID, next.Tries = 0, 0
@@ -165,8 +206,8 @@ func (p *Poll) folder(ctx context.Context, a Account, secret, folder string) err
 		}
 		fault.Step(ctx, "poll.fetched")
 		if !done || err != nil {
-			next.UpdatedAt = p.Now().UTC()
-			if werr := p.Docs.Write(ctx, func(tx Tx) { tx.Set(path, next) }); werr != nil {
+			next.UpdatedAt = r.Now().UTC()
+			if werr := r.Docs.Write(ctx, func(tx Tx) { tx.Set(path, next) }); werr != nil {
 				return errors.Join(err, werr)
 			}
 		}

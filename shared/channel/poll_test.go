@@ -14,18 +14,21 @@ import (
 
 // box is a mailbox: mails by UID from 1 on, or a server that is down.
 type box struct {
-	mails []string
-	down  error
-	asked int
+	mails    []string
+	arriving []string // while Wait waits
+	down     error
+	asked    int
+	closed   int
 }
 
-func (b *box) Fetch(ctx context.Context, _ channel.Account, _, _ string, from channel.Cursor, most int, deliver func(context.Context, channel.Fetched) error) (channel.Cursor, error) {
+func (b *box) Open(context.Context, channel.Account, string, string) (channel.Folder, error) {
 	b.asked++
-	if b.down != nil {
-		return from, b.down
-	}
+	return b, b.down
+}
+
+func (b *box) Fetch(ctx context.Context, from channel.Cursor, most int, deliver func(context.Context, channel.Fetched) error) (channel.Cursor, error) {
 	from.UIDValidity = 1
-	for _, m := range b.mails[from.LastUID:] {
+	for _, m := range b.mails[from.LastUID:min(len(b.mails), int(from.LastUID)+most)] {
 		if err := deliver(ctx, channel.Fetched{UID: from.LastUID + 1, UIDValidity: 1, Size: int64(len(m)), Body: io.LimitReader(strings.NewReader(m), 1<<20)}); err != nil {
 			return from, err
 		}
@@ -33,6 +36,17 @@ func (b *box) Fetch(ctx context.Context, _ channel.Account, _, _ string, from ch
 	}
 	return from, nil
 }
+
+// Wait tells of the mails that arrive while somebody waits, one a time.
+func (b *box) Wait(context.Context, time.Duration) (bool, error) {
+	if len(b.arriving) == 0 {
+		return false, nil
+	}
+	b.mails, b.arriving = append(b.mails, b.arriving[0]), b.arriving[1:]
+	return true, nil
+}
+
+func (b *box) Close() { b.closed++ }
 
 // A server that fails is asked less and less, and its account tells why; when
 // it is back everything is as before (AC-3).
@@ -71,5 +85,28 @@ func TestPollBacksOff(t *testing.T) {
 	before := doc[channel.Account](d, "accounts/support").Status.CheckedAt
 	if err := tick(); err != nil || !doc[channel.Account](d, "accounts/support").Status.CheckedAt.Equal(before) {
 		t.Fatalf("a status that did not change was written, %v", err)
+	}
+}
+
+// An account that wants it is waited for: what arrives then is taken over the
+// same connection.
+func TestPollIdles(t *testing.T) {
+	for _, idle := range []bool{true, false} {
+		d := newDesks(t)
+		if err := d.docs.Write(t.Context(), func(tx channel.Tx) { tx.Patch("accounts/support", map[string]any{"idle": idle}) }); err != nil {
+			t.Fatal(err)
+		}
+		server := &box{mails: []string{"Subject: a\r\n\r\nb\r\n"}, arriving: []string{"Subject: c\r\n\r\nd\r\n", "Subject: e\r\n\r\nf\r\n"}}
+		poll := channel.Poll{Docs: d.docs, Archive: d.archive, Bus: d.bus, Secrets: d.secrets, Mail: server, Config: d.desk.Config, Now: d.clock, Batch: 10}
+		if err := poll.Handle(t.Context(), event.Poll{Account: "support"}); err != nil {
+			t.Fatal(err)
+		}
+		want := 1
+		if idle {
+			want = 3
+		}
+		if got := d.bus.count(event.TopicReceived); got != want || server.asked != 1 || server.closed != 1 {
+			t.Errorf("idle %t: %d mails over %d connections, %d closed", idle, got, server.asked, server.closed)
+		}
 	}
 }

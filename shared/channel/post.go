@@ -18,13 +18,31 @@ type letter struct {
 	Message Message
 }
 
+// pen composes letters into the archive.
+type pen struct {
+	archive Archive
+	secrets Secrets
+}
+
+// headerID is our own field: by it a letter is found again in a folder of sent
+// mail whose server put another Message-ID in place of ours.
+const headerID = "X-Emailchannel-Id"
+
 // write composes a draft into the archive. The draft's Message-ID is made from
 // id; its recipients are those of To and Cc.
-func write(ctx context.Context, archive Archive, id string, a Account, s Session, d email.Draft) (letter, error) {
+func (p pen) write(ctx context.Context, id string, a Account, s Session, d email.Draft) (letter, error) {
 	_, domain, _ := strings.Cut(a.Address, "@")
 	d.MessageID = email.NewMessageID(id, domain)
+	if d.Headers == nil {
+		d.Headers = map[string]string{}
+	}
+	d.Headers[headerID] = id
+	var err error
+	if d.DKIM, err = p.sign(ctx, a); err != nil {
+		return letter{}, err
+	}
 	object := outboundObject(id, digest(d.Subject, d.Text, d.HTML, fmt.Sprint(d.To, d.Cc)))
-	size, err := compose(ctx, archive, object, d)
+	size, err := compose(ctx, p.archive, object, d)
 	if err != nil {
 		return letter{}, fmt.Errorf("compose %s: %w", object, err)
 	}
@@ -43,6 +61,22 @@ func write(ctx context.Context, archive Archive, id string, a Account, s Session
 		}
 	}
 	return letter{Outbound: o, Message: msg}, nil
+}
+
+// sign is the account's DKIM key; nil when it signs nothing.
+func (p pen) sign(ctx context.Context, a Account) (*email.DKIM, error) {
+	if a.DKIM.Domain == "" {
+		return nil, nil
+	}
+	secret, err := p.secrets.Get(ctx, a.Secret)
+	if err != nil {
+		return nil, fmt.Errorf("DKIM key of account %s: %w", a.ID, err)
+	}
+	key, err := ParseDKIMKey(ParseCredentials(secret).DKIMKey)
+	if err != nil {
+		return nil, fmt.Errorf("DKIM key of account %s: %w", a.ID, err)
+	}
+	return &email.DKIM{Domain: a.DKIM.Domain, Selector: a.DKIM.Selector, Key: key}, nil
 }
 
 // put writes the letter's documents, and fails with ErrExists if it was written before.

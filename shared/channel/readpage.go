@@ -79,5 +79,5 @@ func page[T any](ctx context.Context, r Reader, q Query, p PageRequest, at func(
 
 func parseCursor(s string) (c cursor, ok bool) {
 	b, err := base64.RawURLEncoding.DecodeString(s)
-	return c, err == nil && json.Unmarshal(b, &c) == nil
+	return c, err == nil && json.Unmarshal(b, &c) == nil && c.At.Year() >= 1 && c.At.Year() <= 9999
 }

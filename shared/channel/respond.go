@@ -22,6 +22,7 @@ type Respond struct {
 	Docs    Docs
 	Archive Archive
 	Bus     Bus
+	Secrets Secrets
 	Config  *Configuration
 	Now     Clock
 
@@ -35,7 +36,12 @@ func (r *Respond) Handle(ctx context.Context, e event.Session) error {
 		return err
 	}
 	q := cat.ByQueue[e.Queue]
-	if e.Scenario == "" || !q.Response.On || !cat.Serving(e.Queue) {
+	switch {
+	case e.Scenario == "" || !q.Response.On:
+		return nil
+	case !cat.Email:
+		return r.keep(ctx, e)
+	case !cat.Serving(e.Queue):
 		return nil
 	}
 	s, m, err := r.read(ctx, e)
@@ -68,6 +74,18 @@ func (r *Respond) Handle(ctx context.Context, e event.Session) error {
 	}
 	fault.Step(ctx, "respond.committed")
 	return l.hand(ctx, r.Bus)
+}
+
+// keep makes the event overdue, so that Sweep publishes it again when the
+// channel is ON (CH-1).
+func (r *Respond) keep(ctx context.Context, e event.Session) error {
+	err := r.Docs.Write(ctx, func(tx Tx) {
+		tx.Patch(historyPath(e.Session, e.ID), map[string]any{"due": r.Now().UTC()})
+	})
+	if errors.Is(err, ErrMissing) {
+		return nil // erased meanwhile
+	}
+	return err
 }
 
 // withhold stores why the mail gets no answer (AR-6).
@@ -107,7 +125,7 @@ func (r *Respond) write(ctx context.Context, cat *Catalog, q Queue, from Account
 		// RFC 3834 5; and what Exchange goes by: https://learn.microsoft.com/openspecs/exchange_server_protocols/ms-oxcmail
 		Headers: map[string]string{"Auto-Submitted": "auto-replied", "X-Auto-Response-Suppress": "All", "Precedence": "auto_reply"},
 	}
-	l, err := write(ctx, r.Archive, ResponseID(e.ID), from, *s, d)
+	l, err := pen{r.Archive, r.Secrets}.write(ctx, ResponseID(e.ID), from, *s, d)
 	l.Auto, l.Message.Auto, l.Message.At = true, true, r.Now().UTC() // to the fraction: the mail that it answers may be of the same second
 	return l, err
 }

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"time"
 
+	"emailchannel.dev/emailchannel/shared/email"
 	"emailchannel.dev/emailchannel/shared/event"
 	"emailchannel.dev/emailchannel/shared/fault"
 	"emailchannel.dev/emailchannel/shared/session"
@@ -39,7 +41,8 @@ type Outbound struct {
 	Object    string            `json:"object"`
 	Size      int64             `json:"size"`
 	Attempts  int               `json:"attempts"`
-	Due       time.Time         `json:"due"` // queued: next try; sending: when it counts as uncertain
+	Due       time.Time         `json:"due"`             // queued: next try; sending: when it counts as uncertain; accepted, uncertain: next look into the Sent folder
+	Looks     int               `json:"looks,omitempty"` // into the Sent folder
 	CreatedAt time.Time         `json:"created_at"`
 	UpdatedAt time.Time         `json:"updated_at"`
 	Answer    string            `json:"answer,omitempty"`  // the server's last words
@@ -69,6 +72,7 @@ type Send struct {
 	Archive Archive
 	Secrets Secrets
 	Mail    Sender
+	Folder  SentFolder
 	Config  *Configuration
 	Now     Clock
 }
@@ -97,11 +101,12 @@ func (t *try) patch(tx Tx, fields map[string]any) {
 	tx.PatchAt(outboundPath(t.ID), t.version, fields)
 }
 
-// Handle makes one attempt if the mail is still queued.
+// Handle makes one attempt if the mail is still queued, or one look into the
+// folder of sent mail if that is due.
 func (s *Send) Handle(ctx context.Context, e event.Outbound) error {
 	o := &try{Outbound: &Outbound{}}
 	ref := &Ref{Path: outboundPath(e.ID), Into: o.Outbound}
-	if err := s.Docs.Get(ctx, ref); err != nil || !ref.Found || o.State != Queued {
+	if err := s.Docs.Get(ctx, ref); err != nil || !ref.Found || o.State == Sending || o.State == Rejected || o.Due.IsZero() {
 		return err
 	}
 	o.version = ref.Version
@@ -109,13 +114,20 @@ func (s *Send) Handle(ctx context.Context, e event.Outbound) error {
 	if err != nil {
 		return err
 	}
-	if !cat.Email { // CH-1: it stays queued, and Sweep brings it back
+	if !cat.Email { // CH-1: it stays as it is, and Sweep brings it back
 		return nil
 	}
 	a, ok := cat.Accounts[o.Account]
-	if !ok {
-		return s.finish(ctx, o, Rejected, "account "+o.Account+" does not exist")
+	switch {
+	case o.State != Queued:
+		return s.look(ctx, a, o)
+	case !ok:
+		return s.finish(ctx, a, o, Rejected, "account "+o.Account+" does not exist")
 	}
+	return s.deliver(ctx, a, o)
+}
+
+func (s *Send) deliver(ctx context.Context, a Account, o *try) error {
 	receipt, err := s.attempt(ctx, a, o)
 	fault.Step(ctx, "send.answered")
 	if errors.Is(err, ErrChanged) { // another attempt has it, or Sweep noted that it asked for this one: look again
@@ -126,7 +138,7 @@ func (s *Send) Handle(ctx context.Context, e event.Outbound) error {
 		answer = err.Error()
 	}
 	if errors.Is(err, ErrUncertain) {
-		return s.finish(ctx, o, Uncertain, answer)
+		return s.finish(ctx, a, o, Uncertain, answer)
 	}
 	late := s.Now().Sub(o.CreatedAt) > sendFor
 	left := o.settle(receipt, err, late || errors.Is(err, ErrRejected))
@@ -134,9 +146,9 @@ func (s *Send) Handle(ctx context.Context, e event.Outbound) error {
 	case left > 0:
 		return s.later(ctx, o, answer)
 	case o.taken():
-		return s.finish(ctx, o, Accepted, answer)
+		return s.finish(ctx, a, o, Accepted, answer)
 	}
-	return s.finish(ctx, o, Rejected, answer)
+	return s.finish(ctx, a, o, Rejected, answer)
 }
 
 func (s *Send) attempt(ctx context.Context, a Account, o *try) (Receipt, error) {
@@ -150,7 +162,15 @@ func (s *Send) attempt(ctx context.Context, a Account, o *try) (Receipt, error) 
 	}
 	defer body.Close()
 	fault.Step(ctx, "send.connecting")
-	return s.Mail.Send(ctx, a, secret, o.From, o.left(), o.Size, &claiming{Reader: body, claim: func() error { return s.claim(ctx, o) }})
+	return s.Mail.Send(ctx, a, secret, o.envelope(a), o.left(), o.Size, &claiming{Reader: body, claim: func() error { return s.claim(ctx, o) }})
+}
+
+// envelope is the address to which a server reports what became of the mail.
+func (o *Outbound) envelope(a Account) string {
+	if a.VERP {
+		return cmp.Or(email.VERP(o.ID, a.Address), o.From)
+	}
+	return o.From
 }
 
 // claiming claims the mail at the moment the server wants its content.
@@ -192,19 +212,34 @@ func (s *Send) later(ctx context.Context, o *try, answer string) error {
 }
 
 // finish stores the outcome; what failed of an agent's mail is told to him by
-// the session's history.
-func (s *Send) finish(ctx context.Context, o *try, state OutState, answer string) error {
+// the session's history. A look into the folder of sent mail may follow.
+func (s *Send) finish(ctx context.Context, a Account, o *try, state OutState, answer string) error {
 	now := s.Now().UTC()
 	fields := map[string]any{"state": state, "due": nil, "updated_at": now, "answer": answer, "results": o.Results}
+	copied := state == Accepted && a.Sent.Copy
+	if copied || state == Uncertain && !a.OutboundOnly && a.ID != "" {
+		fields["due"] = now.Add(lookAfter[0])
+	}
 	failed := o.failed()
 	var h History
 	if state != Accepted || failed != "" {
 		h = History{ID: "send-" + o.ID, Session: o.Session, Kind: session.KindSendFailed, At: now, Actor: ActorChannel, Agent: o.Agent, Message: o.Message, To: string(state), Note: cmp.Or(failed, answer)}
 	}
-	return s.Docs.Write(ctx, func(tx Tx) {
+	err := s.Docs.Write(ctx, func(tx Tx) {
 		o.patch(tx, fields)
 		if h.ID != "" {
 			tx.Set(historyPath(h.Session, h.ID), h)
 		}
+		if state == Accepted {
+			alias(tx, o.Outbound, renamed(a.Outgoing, answer), now)
+		}
 	})
+	if err != nil || !copied {
+		return err
+	}
+	o.State, o.claimed = Accepted, true
+	if err := s.look(ctx, a, o); err != nil {
+		slog.WarnContext(ctx, "the copy will be filed later", "outbound", o.ID, "error", err)
+	}
+	return nil
 }

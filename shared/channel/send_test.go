@@ -86,7 +86,7 @@ func TestSendOutcomes(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			d := newDesks(t)
 			server := &relay{answers: c.answers}
-			send := channel.Send{Docs: d.docs, Archive: d.archive, Secrets: d.secrets, Mail: server, Config: d.desk.Config, Now: d.clock}
+			send := channel.Send{Docs: d.docs, Archive: d.archive, Secrets: d.secrets, Mail: server, Folder: &sentBox{}, Config: d.desk.Config, Now: d.clock}
 			got, err := d.desk.Reply(t.Context(), ana, d.inbound("support"), channel.Words{Key: "k", Text: "Hello.", To: addresses(a, b)})
 			if err != nil {
 				t.Fatal(err)

@@ -75,18 +75,23 @@ func (s *Sweep) quarantined(ctx context.Context) error {
 	return pages(ctx, s.Docs, q, func(q Quarantined) error { return q.again(ctx, s.Docs, s.Bus) })
 }
 
-// unsent brings queued mail back: its event was lost, or its back-off is over.
+// unsent brings mail back to Send: the event of a queued one was lost or its
+// back-off is over, or a look into the folder of sent mail is due.
 func (s *Sweep) unsent(ctx context.Context) error {
 	now := s.Now().UTC()
-	q := Query{Collection: "outbound", Where: []Where{{"state", "==", Queued}, {"due", "<=", now}}, Order: []Order{{Field: "due"}}}
-	return pages(ctx, s.Docs, q, func(o Outbound) error {
-		if err := s.Bus.Publish(ctx, event.TopicOutbound, event.Encode(event.Outbound{ID: o.ID})); err != nil {
-			return err
-		}
-		return s.Docs.Write(ctx, func(tx Tx) {
-			tx.Patch(outboundPath(o.ID), map[string]any{"due": now.Add(sendLease)})
-		})
-	})
+	var errs []error
+	for _, state := range []OutState{Queued, Accepted, Uncertain} {
+		q := Query{Collection: "outbound", Where: []Where{{"state", "==", state}, {"due", "<=", now}}, Order: []Order{{Field: "due"}}}
+		errs = append(errs, pages(ctx, s.Docs, q, func(o Outbound) error {
+			if err := s.Bus.Publish(ctx, event.TopicOutbound, event.Encode(event.Outbound{ID: o.ID})); err != nil {
+				return err
+			}
+			return s.Docs.Write(ctx, func(tx Tx) {
+				tx.Patch(outboundPath(o.ID), map[string]any{"due": now.Add(sendLease)})
+			})
+		}))
+	}
+	return errors.Join(errs...)
 }
 
 // uncertain marks the mail whose sender died while the server had its content.
@@ -100,7 +105,7 @@ func (s *Sweep) uncertain(ctx context.Context) error {
 				return err
 			}
 			const why = "the sender ended while the server had the mail"
-			tx.Patch(outboundPath(o.ID), map[string]any{"state": Uncertain, "due": nil, "updated_at": now, "answer": why})
+			tx.Patch(outboundPath(o.ID), map[string]any{"state": Uncertain, "due": now.Add(lookAfter[0]), "updated_at": now, "answer": why})
 			tx.Set(historyPath(o.Session, "send-"+o.ID), History{ID: "send-" + o.ID, Session: o.Session, Kind: session.KindSendFailed, At: now, Actor: ActorChannel, Agent: o.Agent, Message: o.Message, To: string(Uncertain), Note: why})
 			return nil
 		})

@@ -61,7 +61,7 @@ func TestConnectNamesWhatIsMissing(t *testing.T) {
 	if !errors.Is(err, ErrMissing) || !strings.Contains(err.Error(), "MAIL_BUCKET") || strings.Contains(err.Error(), "PROJECT") {
 		t.Errorf("%v", err)
 	}
-	if _, err := env(map[string]string{"ALLOW_INSECURE_MAIL": "yes"}).Mail(); err == nil || !strings.Contains(err.Error(), "ALLOW_INSECURE_MAIL") {
+	if _, err := env(map[string]string{"ALLOW_INSECURE_MAIL": "yes"}).Mail(nil); err == nil || !strings.Contains(err.Error(), "ALLOW_INSECURE_MAIL") {
 		t.Errorf("%v", err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 
 	"emailchannel.dev/emailchannel/shared/channel"
 	"emailchannel.dev/emailchannel/shared/mailbox"
@@ -14,41 +15,77 @@ import (
 type Mail struct {
 	dialer *mailbox.Dialer
 	sender *mailbox.Sender
+	tokens *tokens
 }
 
-// Mail makes the mail client.
-func (e Env) Mail() (*Mail, error) {
+// Mail makes the mail client, which takes OAuth2 credentials from the secrets
+// and keeps renewed ones there.
+func (e Env) Mail(secrets channel.Secrets) (*Mail, error) {
 	insecure, err := e.flag("ALLOW_INSECURE_MAIL")
 	if err != nil {
 		return nil, err
 	}
 	d := &mailbox.Dialer{AllowInsecure: insecure}
-	return &Mail{dialer: d, sender: mailbox.NewSender(d)}, nil
+	return &Mail{dialer: d, sender: mailbox.NewSender(d), tokens: newTokens(secrets, d)}, nil
 }
 
 func server(s channel.Server) mailbox.Server {
 	return mailbox.Server{Host: s.Host, Port: s.Port, Security: mailbox.Security(s.Security)}
 }
 
-func login(a channel.Account, secret string) mailbox.Login {
-	return mailbox.Login{User: a.User, Password: channel.ParseCredentials(secret).Password, Mechanism: mailbox.MechanismPassword}
+// login is what the account logs in with.
+func (m *Mail) login(ctx context.Context, a channel.Account, secret string) (mailbox.Login, error) {
+	if a.Auth == "" || a.Auth == channel.AuthPassword {
+		return mailbox.Login{User: a.User, Password: channel.ParseCredentials(secret).Password, Mechanism: mailbox.MechanismPassword}, nil
+	}
+	token, err := m.tokens.get(ctx, a)
+	return mailbox.Login{User: a.User, Token: token, Mechanism: string(a.Auth)}, err
 }
 
-// Fetch implements channel.Mailbox.
-func (m *Mail) Fetch(ctx context.Context, a channel.Account, secret, folder string, from channel.Cursor, most int, deliver func(context.Context, channel.Fetched) error) (channel.Cursor, error) {
-	cur, err := m.dialer.Fetch(ctx, server(a.Incoming), login(a, secret), folder,
-		mailbox.Cursor{UIDValidity: from.UIDValidity, LastUID: from.LastUID}, most,
+// refused drops an access token that a server did not take, so that the next
+// log-in gets another.
+func (m *Mail) refused(a channel.Account, l mailbox.Login, err error) error {
+	var imap *mailbox.Refusal
+	var smtp *mailbox.ServerError
+	if l.Token != "" && (errors.As(err, &imap) && imap.Command == "AUTHENTICATE" || errors.As(err, &smtp) && smtp.Command == "AUTH") {
+		m.tokens.source.Forget(a.ID, l.Token)
+	}
+	return err
+}
+
+// Open implements channel.Mailbox.
+func (m *Mail) Open(ctx context.Context, a channel.Account, secret, name string) (channel.Folder, error) {
+	l, err := m.login(ctx, a, secret)
+	if err != nil {
+		return nil, err
+	}
+	f, err := m.dialer.Open(ctx, server(a.Incoming), l, name)
+	if err != nil {
+		return nil, m.refused(a, l, err)
+	}
+	return folder{f}, nil
+}
+
+// folder is a mailbox.Folder as the use cases want it.
+type folder struct{ *mailbox.Folder }
+
+// Fetch implements channel.Folder.
+func (f folder) Fetch(ctx context.Context, from channel.Cursor, most int, deliver func(context.Context, channel.Fetched) error) (channel.Cursor, error) {
+	cur, err := f.Folder.Fetch(ctx, mailbox.Cursor{UIDValidity: from.UIDValidity, LastUID: from.LastUID}, most,
 		func(ctx context.Context, it mailbox.Item) error {
 			return deliver(ctx, channel.Fetched{UID: it.UID, UIDValidity: it.UIDValidity, At: it.InternalDate, Size: it.Size, Body: it.Body})
 		})
-	next := from
-	next.UIDValidity, next.LastUID = cur.UIDValidity, cur.LastUID
-	return next, err
+	from.UIDValidity, from.LastUID = cur.UIDValidity, cur.LastUID
+	return from, err
 }
 
 // Send implements channel.Sender.
 func (m *Mail) Send(ctx context.Context, a channel.Account, secret, from string, to []string, size int64, msg io.Reader) (channel.Receipt, error) {
-	got, err := m.sender.Send(ctx, server(a.Outgoing), login(a, secret), mailbox.Envelope{From: from, To: to, Size: size}, msg)
+	l, err := m.login(ctx, a, secret)
+	if err != nil {
+		return channel.Receipt{}, err
+	}
+	got, err := m.sender.Send(ctx, server(a.Outgoing), l, mailbox.Envelope{From: from, To: to, Size: size}, msg)
 	r := channel.Receipt{Answer: got.Response}
 	for rcpt, refusal := range got.Refused {
 		if r.Refused == nil {
@@ -60,18 +97,47 @@ func (m *Mail) Send(ctx context.Context, a channel.Account, secret, from string,
 	switch {
 	case errors.Is(err, mailbox.ErrUncertain):
 		err = errors.Join(channel.ErrUncertain, err)
-	case errors.As(err, &se) && se.Permanent():
+	case errors.As(err, &se) && se.Permanent() && se.Command != "CONNECT" && se.Command != "AUTH" && se.Command != "STARTTLS":
 		err = errors.Join(channel.ErrRejected, err)
 	}
-	return r, err
+	return r, m.refused(a, l, err)
+}
+
+// FindSent implements channel.SentFolder.
+func (m *Mail) FindSent(ctx context.Context, a channel.Account, secret, id, messageID string) (string, error) {
+	l, err := m.login(ctx, a, secret)
+	if err != nil {
+		return "", err
+	}
+	found, at, err := m.dialer.FindSent(ctx, server(a.Incoming), l, a.Sent.Folder, id, messageID)
+	if !found {
+		return "", m.refused(a, l, err)
+	}
+	if at == "" { // it has lost its Message-ID, but is there
+		at = messageID
+	}
+	return at, err
+}
+
+// AppendSent implements channel.SentFolder.
+func (m *Mail) AppendSent(ctx context.Context, a channel.Account, secret string, at time.Time, size int64, msg io.Reader) error {
+	l, err := m.login(ctx, a, secret)
+	if err != nil {
+		return err
+	}
+	err = m.dialer.Append(ctx, server(a.Incoming), l, mailbox.Copy{Folder: a.Sent.Folder, Flags: []string{`\Seen`}, Date: at, Size: size}, msg)
+	return m.refused(a, l, err)
 }
 
 // Verify logs in to both servers of an account (AC-3); an outbound-only one
 // has no incoming server.
 func (m *Mail) Verify(ctx context.Context, a channel.Account, secret string) error {
-	var in error
-	if !a.OutboundOnly {
-		in = m.dialer.VerifyIMAP(ctx, server(a.Incoming), login(a, secret), a.Folders)
+	l, err := m.login(ctx, a, secret)
+	if err != nil {
+		return err
 	}
-	return errors.Join(in, m.dialer.VerifySMTP(ctx, server(a.Outgoing), login(a, secret)))
+	if !a.OutboundOnly {
+		err = m.dialer.VerifyIMAP(ctx, server(a.Incoming), l, a.Folders)
+	}
+	return m.refused(a, l, errors.Join(err, m.dialer.VerifySMTP(ctx, server(a.Outgoing), l)))
 }

@@ -91,37 +91,37 @@ func TestBounceIsBounded(t *testing.T) {
 }
 
 func TestVERP(t *testing.T) {
-	for _, tt := range []struct{ id, domain, want string }{
-		{"01jq7", "example.net", "bounce+01jq7@example.net"},
-		{"a-b.c", "Example.NET.", "bounce+a-b.c@example.net"},
-		{"x", "bücher.example", "bounce+x@xn--bcher-kva.example"},
-		{"", "example.net", ""}, {"x", "", ""}, {"x", "a@b", ""}, {"x", "a\r\nb", ""},
-		{"UPPER", "example.net", ""}, {"a b", "example.net", ""}, {"a@b", "example.net", ""}, {".a", "example.net", ""}, {"a..b", "example.net", ""},
-		{strings.Repeat("x", 57), "example.net", "bounce+" + strings.Repeat("x", 57) + "@example.net"},
-		{strings.Repeat("x", 58), "example.net", ""},
+	for _, tt := range []struct{ id, account, want string }{
+		{"01jq7", "help@example.net", "help+bounce.01jq7@example.net"},
+		{"a-b.c", "help@Example.NET.", "help+bounce.a-b.c@example.net"},
+		{"x", "help+de@bücher.example", "help+de+bounce.x@xn--bcher-kva.example"},
+		{"", "help@example.net", ""}, {"x", "", ""}, {"x", "example.net", ""}, {"x", "@example.net", ""}, {"x", "a@b@c", ""}, {"x", "a@\r\nb", ""},
+		{"UPPER", "help@example.net", ""}, {"a b", "help@example.net", ""}, {"a@b", "help@example.net", ""}, {".a", "help@example.net", ""}, {"a..b", "help@example.net", ""},
+		{strings.Repeat("x", 52), "help@example.net", "help+bounce." + strings.Repeat("x", 52) + "@example.net"},
+		{strings.Repeat("x", 53), "help@example.net", ""},
 	} {
-		have := VERP(tt.id, tt.domain)
+		have := VERP(tt.id, tt.account)
 		if have != tt.want {
-			t.Errorf("VERP(%q, %q) = %q, want %q", tt.id, tt.domain, have, tt.want)
+			t.Errorf("VERP(%q, %q) = %q, want %q", tt.id, tt.account, have, tt.want)
 		}
 		if have == "" {
 			continue
 		}
-		id, domain, ok := ParseVERP("<" + strings.ToUpper(have) + ">")
-		if !ok || id != tt.id || VERP(id, domain) != have {
-			t.Errorf("ParseVERP(%q) = %q %q %v", have, id, domain, ok)
+		id, account, ok := ParseVERP("<" + strings.ToUpper(have) + ">")
+		if !ok || id != tt.id || VERP(id, account) != have {
+			t.Errorf("ParseVERP(%q) = %q %q %v", have, id, account, ok)
 		}
 	}
-	for _, s := range []string{"", "bounce@example.net", "bounce+@example.net", "bounce+x", "bounce+x@", "ann+x@example.net", "bounce+x@a@b", "bounce+a=b@example.net"} {
-		if id, domain, ok := ParseVERP(s); ok {
-			t.Errorf("ParseVERP(%q) = %q %q", s, id, domain)
+	for _, s := range []string{"", "bounce@example.net", "+bounce.x@example.net", "help+bounce.@example.net", "help+bounce.x", "help+bounce.x@", "help+x@example.net", "help+bounce.x@a@b", "help+bounce.a=b@example.net"} {
+		if id, account, ok := ParseVERP(s); ok {
+			t.Errorf("ParseVERP(%q) = %q %q", s, id, account)
 		}
 	}
 }
 
 func TestReturnID(t *testing.T) {
 	for _, key := range []string{"To", "Delivered-To", "X-Original-To", "Envelope-To"} {
-		m := parseString(t, key+": <bounce+01jq7@example.net>\nFrom: MAILER-DAEMON@example.org\nSubject: failure notice\n\nx")
+		m := parseString(t, key+": <help+bounce.01jq7@example.net>\nFrom: MAILER-DAEMON@example.org\nSubject: failure notice\n\nx")
 		if m.Report == nil || m.Report.ReturnID != "01jq7" {
 			t.Errorf("%s: %+v", key, m.Report)
 		}

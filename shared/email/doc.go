@@ -3,7 +3,11 @@
 // # What it decides
 //
 //   - Parse reads one RFC 5322 message in one pass and keeps what it got. Malformed mail is never an error: each
-//     repair and each bound that was reached is named in Mail.Degraded. Attachments are streamed to the caller.
+//     repair and each bound that was reached is named in Mail.Degraded. Attachments are streamed to the caller. An
+//     envelope of Outlook (TNEF, winmail.dat) is opened: its files become parts, its text the mail's if there is no
+//     other. Encrypted content stays a part, with the reason in Degraded; enclosed mails stay parts too.
+//   - Text is UTF-8 whatever was declared: valid UTF-8 wins, then the declared charset, and it is guessed where none
+//     is declared or the declared one cannot read a quarter of the text.
 //   - Class says what kind of mail it is: bounce, feedback, auto, list, normal (in this order of precedence), and
 //     Suppress whether an automatic answer is forbidden (RFC 3834 and the headers in use).
 //   - Fingerprint is the identity of a mail: a hash of the canonical Message-ID, or of its content where there is none.

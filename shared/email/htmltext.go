@@ -174,6 +174,8 @@ func (w *textWriter) words(s string) {
 // pad the preview line of newsletters.
 func collapseRune(r rune) rune {
 	switch {
+	case r > ' ' && r < 0x7f: // nearly every character
+		return r
 	case r == '\u00ad' || r == '\u200b' || r == '\u034f' || r == '\ufeff':
 		return -1
 	case unicode.IsSpace(r):

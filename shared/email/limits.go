@@ -4,8 +4,8 @@ package email
 // as "limit:bytes", "limit:parts" and so on; the archived raw mail still has it.
 type Limits struct {
 	Bytes       int64 // of the raw mail that are read
-	Parts       int   // leaf parts: texts, attachments and inline files
-	Depth       int   // nesting of multiparts; a deeper one becomes an attachment as it is
+	Parts       int   // leaf parts: texts, attachments and inline files, those in Outlook envelopes too
+	Depth       int   // nesting of multiparts, and of messages in an Outlook envelope; a deeper one becomes an attachment as it is
 	HeaderBytes int   // of one header block, the mail's or a part's
 	Links       int   // link targets that are kept when text is made from HTML
 	TextBytes   int   // of Mail.Text and of Mail.HTML, each

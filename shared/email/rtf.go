@@ -72,7 +72,7 @@ func textFromRTF(b []byte, limit int) string {
 		r.step()
 	}
 	r.flush()
-	s := r.out.String()
+	s := unixLines(r.out.String()) // control characters can be spelled as any other
 	if len(s) > limit {
 		s = string(trimPartialRune([]byte(s[:limit])))
 	}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf16"
 )
 
@@ -231,6 +232,33 @@ func TestTNEFBounds(t *testing.T) {
 	huge := append(newTNEF().Bytes(), 1, 3, 0x90, 6, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 3, 0x10, 1, 0, 0xff, 0xff, 0xff, 0xff)
 	if m, _ = readParts(t, tnefMail("text", huge), Limits{}); !slices.Contains(m.Degraded, "truncated-tnef") {
 		t.Errorf("counts beyond the data: %q", m.Degraded)
+	}
+}
+
+// TestHostileTNEFTakesLinearTime would run into the test's time limit if anything were quadratic.
+func TestHostileTNEFTakesLinearTime(t *testing.T) {
+	const n = 2 << 20
+	repeat := func(b []byte) []byte { return bytes.Repeat(b, n/len(b)) }
+	rtf := func(s string) []byte {
+		head := "\x00\x00\x00\x00\x00\x00\x00\x00MELA\x00\x00\x00\x00{\\rtf1"
+		return newTNEF().attribute(1, attMsgProps, properties(prop(typeBinary, propRTF, append([]byte(head), repeat([]byte(s))[:1<<19]...)))).Bytes()
+	}
+	message, _ := hex.DecodeString(messageIID)
+	nested := newTNEF().Bytes()
+	for range 2000 {
+		nested = newTNEF().file("", nil, prop(typeObject, propAttachData, append(bytes.Clone(message), nested...))).Bytes()
+	}
+	for name, envelope := range map[string][]byte{
+		"attributes":      append(newTNEF().Bytes(), repeat(newTNEF().attribute(1, attSubject, nil).Bytes()[6:])...),
+		"files":           append(newTNEF().Bytes(), repeat(newTNEF().attribute(2, attAttachRenddata, nil).Bytes()[6:])...),
+		"properties":      newTNEF().attribute(1, attMsgProps, append(le(0xffffffff), repeat(prop(3, propInternetCPID, le(1252)))...)).Bytes(),
+		"values":          newTNEF().attribute(1, attMsgProps, append(le(0xffffffff), append(append(prop(typeString8|typeMulti, propBody, nil)[:4], le(0xffffffff)...), repeat(make([]byte, 4))...)...)).Bytes(),
+		"nested messages": nested,
+		"groups":          rtf("{"), "group ends": rtf("}"), "characters": rtf(`\'c4{`), "units": rtf(`\u1044?`), "fonts": rtf(`\f1\'c4\f2`), "words": rtf(`\a`),
+	} {
+		begin := time.Now()
+		m, _ := readParts(t, tnefMail("", envelope), Limits{})
+		t.Log(name, time.Since(begin).Round(time.Millisecond), len(m.Parts), m.Degraded)
 	}
 }
 

@@ -145,7 +145,7 @@ func (a *Authentication) state(r methodResult) {
 	switch r.method {
 	case "spf":
 		a.SPF = r.result
-		a.SPFDomain = firstNonEmpty(r.domain("smtp.mailfrom"), r.domain("smtp.mfrom"), r.domain("smtp.helo"))
+		a.SPFDomain = firstNonEmpty(r.domain("smtp.mailfrom"), r.domain("smtp.mfrom"), r.domain("smtp.mail"), r.domain("smtp.helo"))
 	case "dkim":
 		if a.DKIM == "" || r.result == AuthPass {
 			a.DKIM = r.result

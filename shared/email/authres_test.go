@@ -1,6 +1,7 @@
 package email
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 
@@ -82,6 +83,35 @@ func TestParseAuthenticationResults(t *testing.T) {
 func with(a Authentication, change func(*Authentication)) Authentication {
 	change(&a)
 	return a
+}
+
+// TestCorpusAuthenticationResults: every field that real servers wrote is understood.
+func TestCorpusAuthenticationResults(t *testing.T) {
+	fields, results, methods := 0, 0, map[string]int{}
+	corpusMails(t, func(name string, raw []byte) {
+		m, err := Parse(bytes.NewReader(raw), "", Limits{}, nil)
+		if err != nil {
+			return
+		}
+		for _, f := range m.Trace {
+			if f.Name == "received" {
+				continue
+			}
+			fields++
+			a := parseAuthField(f.Value)
+			if a.open || len(a.results) == 0 || strings.ContainsAny(a.id, "=; ") {
+				t.Errorf("%s: %+v of %q", name, a, f.Value)
+			}
+			for _, r := range a.results {
+				results++
+				methods[r.method]++
+			}
+		}
+	})
+	t.Logf("%d fields, %d results: %v", fields, results, methods)
+	if fields < 70 || methods["spf"] < 20 || methods["dkim"] < 30 || methods["dmarc"] < 5 {
+		t.Errorf("%d fields, %v", fields, methods)
+	}
 }
 
 func TestTraceIsBounded(t *testing.T) {

@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -157,6 +160,134 @@ func TestAllRecipientsRefusedIsTemporaryWhenOneIs(t *testing.T) {
 	var refused *mailbox.ServerError
 	if !errors.As(err, &refused) || refused.Code != 451 || fault.IsPermanent(err) || len(receipt.Refused) != 2 {
 		t.Errorf("%v, %+v", err, receipt)
+	}
+}
+
+// Each recipient has an answer of its own, and a mail that some get is sent.
+func TestEachRecipientHasItsAnswer(t *testing.T) {
+	answers := map[string]string{
+		"good@example.com":  "",
+		"full@example.com":  "452 4.2.2 mailbox is full",
+		"many@example.com":  "552 too many recipients",
+		"quota@example.com": "552 5.2.2 mailbox is full for ever",
+		"none@example.com":  "550-5.1.1 no such\r\n550 5.1.1 user",
+		"old@example.com":   "450 later",
+	}
+	server := smtpScript(t, func(command string) string {
+		for to, answer := range answers {
+			if command == "RCPT TO:<"+to+">" {
+				return answer
+			}
+		}
+		return ""
+	})
+	sender := mailbox.NewSender(&mailbox.Dialer{AllowInsecure: true})
+	defer sender.Close()
+	receipt, err := sender.Send(t.Context(), server, mailbox.Login{}, envelope(slices.Collect(maps.Keys(answers))...), strings.NewReader(raw(1)))
+	if err != nil || len(receipt.Refused) != 5 {
+		t.Fatalf("%+v, %v", receipt, err)
+	}
+	for to, want := range map[string]struct {
+		mailbox.ServerError
+		temporary bool
+	}{
+		"full@example.com":  {mailbox.ServerError{Code: 452, Enhanced: "4.2.2", Message: "mailbox is full"}, true},
+		"many@example.com":  {mailbox.ServerError{Code: 552, Message: "too many recipients"}, true},
+		"quota@example.com": {mailbox.ServerError{Code: 552, Enhanced: "5.2.2", Message: "mailbox is full for ever"}, false},
+		"none@example.com":  {mailbox.ServerError{Code: 550, Enhanced: "5.1.1", Message: "no such\nuser"}, false},
+		"old@example.com":   {mailbox.ServerError{Code: 450, Message: "later"}, true},
+	} {
+		want.Command = "RCPT"
+		got := receipt.Refused[to]
+		if got == nil || *got != want.ServerError || got.Temporary() != want.temporary || got.Permanent() == want.temporary {
+			t.Errorf("%s: %+v, want %+v", to, got, want)
+		}
+	}
+}
+
+// 421 ends the session at any step. It is a certain answer: the mail is not accepted.
+func TestTheServerClosesDownInASession(t *testing.T) {
+	for _, step := range []string{"MAIL", "RCPT TO:<b@", "DATA", "."} {
+		t.Run(step, func(t *testing.T) {
+			var down atomic.Bool
+			down.Store(true)
+			server := smtpScript(t, func(command string) string {
+				if down.Load() && strings.HasPrefix(command, step) {
+					return "421 4.3.2 closing down"
+				}
+				return ""
+			})
+			sender := mailbox.NewSender(&mailbox.Dialer{AllowInsecure: true})
+			defer sender.Close()
+			send := func() error {
+				_, err := sender.Send(t.Context(), server, mailbox.Login{}, envelope("a@example.com", "b@example.com"), strings.NewReader(raw(1)))
+				return err
+			}
+			err := send()
+			var refused *mailbox.ServerError
+			if !errors.As(err, &refused) || refused.Code != 421 || fault.IsPermanent(err) || errors.Is(err, mailbox.ErrUncertain) {
+				t.Errorf("got %v", err)
+			}
+			down.Store(false)
+			if err := send(); err != nil {
+				t.Errorf("afterwards: %v", err)
+			}
+		})
+	}
+}
+
+// A server may take the mail and go away at once: that is no failure, neither of this mail nor of the next.
+func TestTheServerLeavesAfterItsAnswer(t *testing.T) {
+	var connections atomic.Int64
+	server := serve(t, func(conn net.Conn) {
+		connections.Add(1)
+		fmt.Fprint(conn, "220 ready\r\n")
+		for in, content := bufio.NewScanner(conn), false; in.Scan(); {
+			switch {
+			case content && in.Text() == ".":
+				fmt.Fprint(conn, "250 2.0.0 taken\r\n")
+				return
+			case content:
+			case in.Text() == "DATA":
+				content = true
+				fmt.Fprint(conn, "354 go\r\n")
+			default:
+				fmt.Fprint(conn, "250 yes\r\n")
+			}
+		}
+	})
+	sender := mailbox.NewSender(&mailbox.Dialer{AllowInsecure: true})
+	defer sender.Close()
+	for range 3 {
+		receipt, err := sender.Send(t.Context(), server, mailbox.Login{}, envelope(user), strings.NewReader(raw(1)))
+		if err != nil || receipt.Response != "2.0.0 taken" {
+			t.Errorf("%+v, %v", receipt, err)
+		}
+	}
+	if n := connections.Load(); n != 3 {
+		t.Errorf("%d connections", n)
+	}
+}
+
+// The server is told the size, and its answer to that is about the mail.
+func TestTheServerRefusesTheSize(t *testing.T) {
+	server := smtpScript(t, func(command string) string {
+		switch {
+		case strings.HasPrefix(command, "EHLO"):
+			return "250-hello\r\n250 SIZE"
+		case strings.Contains(command, "SIZE=123456"):
+			return "552 5.3.4 that is too much"
+		}
+		return ""
+	})
+	sender := mailbox.NewSender(&mailbox.Dialer{AllowInsecure: true})
+	defer sender.Close()
+	e := envelope(user)
+	e.Size = 123456
+	_, err := sender.Send(t.Context(), server, mailbox.Login{}, e, failing{errors.New("was read")})
+	var refused *mailbox.ServerError
+	if !errors.As(err, &refused) || refused.Code != 552 || refused.Enhanced != "5.3.4" || !fault.IsPermanent(err) {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -146,9 +146,10 @@ func TestAppend(t *testing.T) {
 	})
 }
 
-// Nothing is stored when the content is not what was announced.
+// Nothing is stored when the content is not what was announced. What a server makes of a connection that ends in a literal is its own
+// affair, so this is not for the emulator's.
 func TestAppendIsWholeOrNot(t *testing.T) {
-	both(t, func(t *testing.T, s *imapServer) {
+	onDovecot(t, func(t *testing.T, s *imapServer) {
 		s.put(t, "Sent", 1, 1)
 		away := errors.New("archive is away")
 		for name, test := range map[string]struct {
@@ -170,7 +171,7 @@ func TestAppendIsWholeOrNot(t *testing.T) {
 		var c collector
 		s.fetch(t, "Sent", mailbox.Cursor{}, &c)
 		if c.uids() != "1" {
-			t.Errorf("stored %q", c.bodies)
+			t.Errorf("stored %s", c.uids())
 		}
 	})
 }

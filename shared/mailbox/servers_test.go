@@ -24,10 +24,12 @@ func both(t *testing.T, test func(*testing.T, *imapServer)) {
 		s := start(t)
 		test(t, &imapServer{Dialer: s.Dialer, imap: s.imap, tls: s.listenTLS(t, s.ServeIMAP), fill: s.fill})
 	})
-	t.Run("dovecot", func(t *testing.T) {
-		d := startDovecot(t, "")
-		test(t, &imapServer{Dialer: d.Dialer, imap: d.imap, tls: d.imaps, fill: d.fill})
-	})
+	t.Run("dovecot", func(t *testing.T) { onDovecot(t, test) })
+}
+
+func onDovecot(t *testing.T, test func(*testing.T, *imapServer)) {
+	d := startDovecot(t, "")
+	test(t, &imapServer{Dialer: d.Dialer, imap: d.imap, tls: d.imaps, fill: d.fill})
 }
 
 // other is a second mail program at the same mailbox.

@@ -127,7 +127,7 @@ func underWay(ctx context.Context, r Reader, id string) (bool, error) {
 
 // finish deletes a claimed mail's objects, and then its content.
 func (p *Purge) finish(ctx context.Context, id string, m Mail) error {
-	if _, err := p.remove(ctx, m.raws()); err != nil {
+	if err := p.remove(ctx, m.raws()); err != nil {
 		return fmt.Errorf("purge mail %s: %w", id, err)
 	}
 	fault.Step(ctx, "purge.deleted")
@@ -174,13 +174,18 @@ func (m Mail) raws() []string {
 // rawObject is the object of a delivery.
 func rawObject(src event.Source) string { return "raw/" + src.Key() + ".eml" }
 
-// remove deletes raw mails with the files that were taken out of them, and
-// returns the names of the objects.
-func (p *Purge) remove(ctx context.Context, raws []string) (names []string, err error) {
-	return removeObjects(ctx, p.Objects, raws)
+// remove deletes raw mails with the files that were taken out of them.
+func (p *Purge) remove(ctx context.Context, raws []string) error {
+	names, err := objectsOf(ctx, p.Objects, raws)
+	if err != nil {
+		return err
+	}
+	return deleteAll(ctx, p.Objects, names)
 }
 
-func removeObjects(ctx context.Context, objects Objects, raws []string) (names []string, err error) {
+// objectsOf lists raw mails with the files that were taken out of them. The
+// raw mail comes last: while it is there, its files can be made again.
+func objectsOf(ctx context.Context, objects Objects, raws []string) (names []string, err error) {
 	for _, raw := range raws {
 		if strings.HasPrefix(raw, "raw/") {
 			err := objects.List(ctx, partObject(raw, ""), func(name string, _ int64) error {
@@ -191,14 +196,18 @@ func removeObjects(ctx context.Context, objects Objects, raws []string) (names [
 				return nil, err
 			}
 		}
-		names = append(names, raw) // last: while it is there, its files can be made again
-	}
-	for _, name := range names {
-		if err := objects.Delete(ctx, name); err != nil {
-			return nil, err
-		}
+		names = append(names, raw)
 	}
 	return names, nil
+}
+
+func deleteAll(ctx context.Context, objects Objects, names []string) error {
+	for _, name := range names {
+		if err := objects.Delete(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // inOrder calls each for the documents of a query, page by page, and passes

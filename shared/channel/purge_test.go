@@ -113,7 +113,7 @@ func (d *desks) message(session, id string) channel.Message {
 
 func (d *desks) missing(path string) bool {
 	d.Helper()
-	var v map[string]any
+	var v struct{}
 	ref := channel.Ref{Path: path, Into: &v}
 	if err := d.docs.Get(d.Context(), &ref); err != nil {
 		d.Fatal(err)

@@ -37,7 +37,7 @@ func (p *Purge) notes(ctx context.Context, cutoff time.Time) error {
 func (p *Purge) quarantined(ctx context.Context, cutoff time.Time) error {
 	q := Query{Collection: "quarantine", Where: []Where{{"event.received_at", "<=", cutoff}}, Order: []Order{{Field: "event.received_at"}}}
 	return inOrder(ctx, p.Docs, q, func(q Quarantined) time.Time { return q.Event.ReceivedAt }, func(id string, q Quarantined) error {
-		if _, err := p.remove(ctx, []string{q.Event.Object}); err != nil {
+		if err := p.remove(ctx, []string{q.Event.Object}); err != nil {
 			return err
 		}
 		return q.bury(ctx, p.Docs, "in quarantine until its storage period was over: "+q.Reason)

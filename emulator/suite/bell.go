@@ -58,7 +58,7 @@ func (b *bell) poll(id string) {
 	for b.take(id) {
 		time.Sleep(gather)
 		b.clear(id)
-		for try := 0; try < 50 && !b.once(id); try++ {
+		for try := 0; try < 50 && !b.stopped() && !b.once(id); try++ {
 			time.Sleep(100 * time.Millisecond) // another poll has the account, or it was killed
 		}
 	}
@@ -97,6 +97,12 @@ func (b *bell) once(id string) bool {
 	}
 	defer resp.Body.Close()
 	return resp.StatusCode < 300
+}
+
+func (b *bell) stopped() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.closed
 }
 
 func (b *bell) stop() {

@@ -42,14 +42,11 @@ func (s *Suite) mux() http.Handler {
 func (s *Suite) function(w http.ResponseWriter, r *http.Request) {
 	s.running.Add(1)
 	defer s.running.Add(-1)
-	if h := s.functions.handler; h != nil {
-		if s.google != nil && strings.HasPrefix(r.URL.Path, "/functions/") {
-			h = s.google.watch(h)
-		}
-		h.ServeHTTP(w, r)
-		return
+	h := s.functions
+	if s.google != nil && strings.HasPrefix(r.URL.Path, "/functions/") {
+		h = s.google.watch(h)
 	}
-	http.Error(w, "the functions are starting", http.StatusServiceUnavailable)
+	h.ServeHTTP(w, r)
 }
 
 func answer(w http.ResponseWriter, v any) {
@@ -128,7 +125,7 @@ func (s *Suite) Idle() bool {
 	return s.bell.busy.Load() == 0 && s.running.Load() == 0 && s.broker.Idle() && !s.scheduler.Busy()
 }
 
-// WaitIdle returns when the suite is idle, twice in a row: what one part
+// WaitIdle returns when the suite is idle, three times in a row: what one part
 // finishes another begins.
 func (s *Suite) WaitIdle(ctx context.Context) error {
 	for quiet := 0; quiet < 3; {
@@ -176,6 +173,7 @@ func (s *Suite) getIdle(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)
 	defer cancel()
 	if err := s.WaitIdle(ctx); err != nil {
+		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusGatewayTimeout)
 		answer(w, map[string]any{"idle": false, "pubsub": s.backlog(), "running": s.running.Load(), "polls": s.bell.busy.Load()})
 		return

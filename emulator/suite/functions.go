@@ -1,19 +1,15 @@
 package suite
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/http/httputil"
 	"net/url"
 	"os"
-	"os/exec"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -54,11 +50,6 @@ func FunctionsMux(lookup func(string) (string, bool), now func() time.Time) *htt
 	return mux
 }
 
-// functions is where the suite's requests for functions go.
-type functions struct {
-	handler http.Handler
-}
-
 // env is what the functions are configured with in the suite.
 func (s *Suite) env() map[string]string {
 	a := s.Addrs
@@ -69,12 +60,12 @@ func (s *Suite) env() map[string]string {
 	}
 }
 
-func (s *Suite) startFunctions(ctx context.Context) error {
+func (s *Suite) startFunctions() error {
 	if s.opt.Isolate {
-		return s.startProcess(ctx)
+		return s.startProcess()
 	}
 	vars := s.env()
-	s.functions.handler = s.killable(FunctionsMux(func(name string) (string, bool) { v, ok := vars[name]; return v, ok }, s.Clock.Now))
+	s.functions = s.killable(FunctionsMux(func(name string) (string, bool) { v, ok := vars[name]; return v, ok }, s.Clock.Now))
 	return nil
 }
 
@@ -138,125 +129,8 @@ func claimKill(control, step string) bool {
 // killedStatus is the exit status of a functions process that a fault ended.
 const killedStatus = 137
 
-// process runs the functions in a process of their own and starts it again
-// whenever it ends.
-type process struct {
-	s       *Suite
-	mu      sync.Mutex
-	proxy   *httputil.ReverseProxy
-	up      chan struct{} // closed while proxy leads somewhere
-	cmd     *exec.Cmd
-	stopped bool
-}
-
-func (s *Suite) startProcess(ctx context.Context) error {
-	p := &process{s: s, up: make(chan struct{})}
-	if err := p.start(); err != nil {
-		return err
-	}
-	s.functions.handler = p
-	s.stops = append(s.stops, p.stop)
-	return nil
-}
-
-func (p *process) start() error {
-	exe, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	cmd := exec.Command(exe, "functions", "--listen", "127.0.0.1:0")
-	cmd.Env = append(os.Environ(), FunctionsProcess+"=1")
-	for k, v := range p.s.env() {
-		cmd.Env = append(cmd.Env, k+"="+v)
-	}
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("start the functions: %w", err)
-	}
-	lines := bufio.NewReader(out)
-	addr, err := lines.ReadString('\n')
-	if err != nil {
-		return fmt.Errorf("start the functions: no address: %w", err)
-	}
-	go io.Copy(io.Discard, lines)
-	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: strings.TrimSpace(addr)})
-	proxy.Transport = &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true}
-	proxy.ErrorHandler = func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) }
-	p.mu.Lock()
-	p.proxy, p.cmd = proxy, cmd
-	close(p.up)
-	p.mu.Unlock()
-	go p.watch(cmd)
-	return nil
-}
-
-// watch starts the process again when it has ended.
-func (p *process) watch(cmd *exec.Cmd) {
-	err := cmd.Wait()
-	p.mu.Lock()
-	stopped := p.stopped
-	p.proxy, p.up = nil, make(chan struct{})
-	p.mu.Unlock()
-	if stopped {
-		return
-	}
-	p.s.restarts.Add(1)
-	p.s.log.Info("the functions process ended and is started again", "error", err)
-	if err := p.start(); err != nil {
-		p.s.log.Error("the functions process cannot be started", "error", err)
-	}
-}
-
-func (p *process) stop() {
-	p.mu.Lock()
-	p.stopped = true
-	cmd := p.cmd
-	p.mu.Unlock()
-	_ = cmd.Process.Kill()
-}
-
-// startFor is how long a request waits for the process to start, as requests
-// of the cloud wait for an instance.
-const startFor = 10 * time.Second
-
-// running returns the way to the process once it is up, nil if that takes too long.
-func (p *process) running(ctx context.Context) *httputil.ReverseProxy {
-	p.mu.Lock()
-	up := p.up
-	p.mu.Unlock()
-	select {
-	case <-up:
-	case <-ctx.Done():
-	case <-time.After(startFor):
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.proxy
-}
-
-func (p *process) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	proxy := p.running(r.Context())
-	if proxy == nil {
-		http.Error(w, "the functions process is starting", http.StatusServiceUnavailable)
-		return
-	}
-	r.Header.Set(nowHeader, p.s.Clock.Now().Format(time.RFC3339Nano))
-	if p.s.Clock.Frozen() {
-		r.Header.Set(frozenHeader, "true")
-	}
-	r.Header.Set(controlHeader, "http://"+p.s.Addrs.HTTP)
-	for _, step := range p.s.Faults.Kills() {
-		r.Header.Add(killHeader, step)
-	}
-	proxy.ServeHTTP(w, r)
-}
-
 // FunctionsProcess is the variable that tells a process that it is the
-// functions of a suite.
+// functions of a suite, and ends when its standard input does.
 const FunctionsProcess = "EMULATOR_FUNCTIONS"
 
 // RunFunctions serves the functions alone, against what the environment names,
@@ -280,6 +154,12 @@ func RunFunctions(ctx context.Context, listen string, out io.Writer) error {
 	fmt.Fprintln(out, ln.Addr())
 	stop := context.AfterFunc(ctx, func() { srv.Close() })
 	defer stop()
+	if os.Getenv(FunctionsProcess) != "" {
+		go func() {
+			_, _ = io.Copy(io.Discard, os.Stdin) // the suite holds the other end, and is gone when this ends
+			srv.Close()
+		}()
+	}
 	if err := srv.Serve(ln); err != http.ErrServerClosed {
 		return err
 	}

@@ -57,7 +57,7 @@ func (s *Suite) startGoogle(ctx context.Context) error {
 	wg.Wait()
 	for _, p := range procs {
 		if p != nil {
-			s.stops = append(s.stops, p.Stop)
+			s.closing(func() error { p.Stop(); return nil })
 		}
 	}
 	return errors.Join(errs...)
@@ -80,7 +80,7 @@ func (s *Suite) openGoogle() error {
 	if err != nil {
 		return fmt.Errorf("pubsub: %w", err)
 	}
-	s.stops = append(s.stops, func() { conn.Close() })
+	s.closing(conn.Close)
 	s.google = &googleBroker{
 		topics: pubsubpb.NewPublisherClient(conn), subs: pubsubpb.NewSubscriberClient(conn),
 		now: s.Clock.Now, docs: func() channel.Docs { return s.Docs() },

@@ -12,7 +12,7 @@ import (
 )
 
 // connect makes the clients by which the suite itself seeds and inspects.
-func (s *Suite) connect(ctx context.Context) (*config.Clients, error) {
+func (s *Suite) connect(ctx context.Context) error {
 	vars := s.env()
 	env := config.Env{Function: "suite", Now: s.Clock.Now, Lookup: func(name string) (string, bool) {
 		if v, ok := vars[name]; ok {
@@ -20,7 +20,9 @@ func (s *Suite) connect(ctx context.Context) (*config.Clients, error) {
 		}
 		return os.LookupEnv(name)
 	}}
-	return env.Connect(ctx)
+	c, err := env.Connect(ctx)
+	s.clients = c
+	return err
 }
 
 // Docs is the suite's own view of the database.

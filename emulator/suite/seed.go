@@ -20,11 +20,7 @@ func bytesReader(b []byte) io.Reader { return bytes.NewReader(b) }
 // seed stores the initial configuration in a fresh data directory, and brings
 // the addresses up to date in any.
 func (s *Suite) seed(ctx context.Context) error {
-	c, err := s.connect(ctx)
-	if err != nil {
-		return err
-	}
-	s.clients = c
+	c := s.clients
 	have, err := doc[channel.Settings](ctx, s, "settings/channel")
 	if err != nil {
 		return err
@@ -80,7 +76,7 @@ func (s *Suite) schedules(ctx context.Context) (*schedule.Jobs, error) {
 	c, err := schedule.New(ctx, Project, Location, option.WithEndpoint(s.Addrs.Scheduler), option.WithoutAuthentication(),
 		option.WithGRPCDialOption(grpc.WithTransportCredentials(insecure.NewCredentials())))
 	if err == nil {
-		s.stops = append(s.stops, func() { c.Close() })
+		s.closing(c.Close)
 	}
 	return c, err
 }

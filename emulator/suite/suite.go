@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -86,7 +87,7 @@ type Suite struct {
 	scheduler *scheduler.Server
 	secrets   *secrets.Server
 	zendesk   *zendesk.Server
-	functions functions
+	functions http.Handler // where requests for functions go
 	bell      *bell
 	clients   *config.Clients
 	listeners map[string]net.Listener
@@ -94,7 +95,7 @@ type Suite struct {
 	restarts  atomic.Int64 // of the functions process
 	steps     steps
 	servers   sync.WaitGroup
-	stops     []func()
+	stops     []func() error // what Close calls, from the last on
 	log       *slog.Logger
 }
 
@@ -121,8 +122,9 @@ func (s *Suite) start(ctx context.Context) error {
 	}
 	for _, step := range []func() error{s.loadClock, s.listen,
 		func() error { return s.startGoogle(ctx) },
-		s.open, s.serve, s.topics,
-		func() error { return s.startFunctions(ctx) },
+		s.open,
+		func() error { return s.connect(ctx) },
+		s.startFunctions, s.serve, s.topics,
 		func() error { return s.seed(ctx) },
 		func() error { return s.jobs(ctx) },
 	} {
@@ -165,7 +167,7 @@ func (s *Suite) listen() error {
 			return fmt.Errorf("%s: %w (--port-base moves all ports, 0 takes free ones)", p.part, err)
 		}
 		s.listeners[p.part] = ln
-		s.stops = append(s.stops, func() { ln.Close() })
+		s.closing(func() error { ln.Close(); return nil }) // its server may have closed it
 		*p.addr(&s.Addrs) = ln.Addr().String()
 	}
 	s.Addrs.Secrets = s.Addrs.Scheduler
@@ -182,15 +184,15 @@ func (s *Suite) open() error {
 	if s.storage, err = storage.Open(storage.Options{Dir: sub("storage"), Buckets: []string{Bucket}, Now: s.Clock.Now}); err != nil {
 		return fmt.Errorf("storage: %w", err)
 	}
-	s.stops = append(s.stops, func() { s.storage.Close() })
+	s.closing(s.storage.Close)
 	if s.secrets, err = secrets.Open(secrets.Options{Dir: sub("secrets"), Now: s.Clock.Now}); err != nil {
 		return fmt.Errorf("secrets: %w", err)
 	}
-	s.stops = append(s.stops, func() { s.secrets.Close() })
+	s.closing(s.secrets.Close)
 	if s.Mail, err = mailserver.Open(mailserver.Options{Dir: sub("mail"), Now: s.Clock.Now, Fault: s.mailFault, Delivered: func(rcpt string) { s.bell.ring(rcpt) }}); err != nil {
 		return fmt.Errorf("mail: %w", err)
 	}
-	s.stops = append(s.stops, func() { s.Mail.Close() })
+	s.closing(s.Mail.Close)
 	spec := ""
 	if s.opt.Specs != "" {
 		spec = filepath.Join(s.opt.Specs, "zendesk-support-oas.yaml")
@@ -198,11 +200,11 @@ func (s *Suite) open() error {
 	if s.zendesk, err = zendesk.Open(zendesk.Options{Dir: sub("zendesk"), Now: s.Clock.Now, Spec: spec, Fault: func(op string) error { return s.Faults.Fail("zendesk", op) }, Log: s.log}); err != nil {
 		return fmt.Errorf("zendesk: %w", err)
 	}
-	s.stops = append(s.stops, func() { s.zendesk.Close() })
+	s.closing(s.zendesk.Close)
 	if s.scheduler, err = scheduler.Open(scheduler.Options{Dir: sub("scheduler"), Clock: s.Clock, Publish: s.broker.Publish}); err != nil {
 		return fmt.Errorf("scheduler: %w", err)
 	}
-	s.stops = append(s.stops, func() { s.scheduler.Close() })
+	s.closing(s.scheduler.Close)
 	s.Clock.Settle(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
@@ -230,12 +232,12 @@ func (s *Suite) openCloud(sub func(string) string) error {
 	if s.firestore, err = firestore.Open(firestore.Options{Dir: sub("firestore"), Indexes: s.opt.Indexes, Now: s.Clock.Now}); err != nil {
 		return fmt.Errorf("firestore: %w", err)
 	}
-	s.stops = append(s.stops, func() { s.firestore.Close() })
+	s.closing(s.firestore.Close)
 	if s.pubsub, err = pubsub.Open(pubsub.Options{Dir: sub("pubsub"), Clock: s.Clock, Faults: s.deliveryFault, Paused: true}); err != nil {
 		return fmt.Errorf("pubsub: %w", err)
 	}
 	s.broker = s.pubsub
-	s.stops = append(s.stops, func() { s.pubsub.Close() })
+	s.closing(s.pubsub.Close)
 	return nil
 }
 
@@ -275,13 +277,13 @@ func (s *Suite) run(f func() error) { s.servers.Go(func() { _ = f() }) }
 func (s *Suite) grpc(part string, register func(grpc.ServiceRegistrar), opts ...grpc.ServerOption) {
 	srv := grpc.NewServer(append(opts, grpc.MaxRecvMsgSize(20<<20), grpc.UnaryInterceptor(s.unaryFault(part)), grpc.StreamInterceptor(s.streamFault(part)))...)
 	register(srv)
-	s.stops = append(s.stops, srv.Stop)
+	s.closing(func() error { srv.Stop(); return nil })
 	s.run(func() error { return srv.Serve(s.listeners[part]) })
 }
 
 func (s *Suite) http(part string, h http.Handler) {
 	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
-	s.stops = append(s.stops, func() { srv.Close() })
+	s.closing(func() error { srv.Close(); return nil })
 	s.run(func() error { return srv.Serve(s.listeners[part]) })
 }
 
@@ -293,15 +295,21 @@ func (s *Suite) Close() error {
 	if s.broker != nil {
 		s.broker.Pause(true)
 	}
-	for i := len(s.stops) - 1; i >= 0; i-- {
-		s.stops[i]()
+	var errs []error
+	for _, stop := range slices.Backward(s.stops) {
+		errs = append(errs, stop())
 	}
 	s.servers.Wait()
 	if s.temporary {
-		return os.RemoveAll(s.dir)
+		errs = append(errs, os.RemoveAll(s.dir))
+	} else if s.bell != nil { // the directory was opened, and is not another suite's
+		errs = append(errs, s.saveClock())
 	}
-	return s.saveClock()
+	return errors.Join(errs...)
 }
+
+// closing has Close call f, before what was there earlier is closed.
+func (s *Suite) closing(f func() error) { s.stops = append(s.stops, f) }
 
 func (s *Suite) clockFile() string { return filepath.Join(s.dir, "clock.json") }
 

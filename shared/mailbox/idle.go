@@ -71,7 +71,11 @@ func (c *imapConn) idle(over <-chan time.Time, most time.Duration) (ended bool, 
 // ask waits a little and gives the server the opportunity to tell what it knows.
 func (c *imapConn) ask(over <-chan time.Time, every time.Duration) (ended bool, err error) {
 	ended = c.pause(over, every)
-	return ended, c.watch.during(func() error { return refusal("NOOP", c.client.Noop().Wait()) })
+	return ended, c.noop()
+}
+
+func (c *imapConn) noop() error {
+	return c.watch.during(func() error { return refusal("NOOP", c.client.Noop().Wait()) })
 }
 
 // pause returns when there is news, the connection is closed, or one of the times is over; true means the caller's.

@@ -14,10 +14,14 @@ const (
 )
 
 // UIDs gives each all UIDs of the folder in ascending order, in parts whose size is bounded however big the folder is. Mail
-// that arrives meanwhile may be among them. The slice is the caller's. An error of each is returned as it is.
+// that arrives meanwhile may be among them or not. The slice is the caller's. An error of each is returned as it is.
 func (f *Folder) UIDs(ctx context.Context, each func(uids []uint32) error) error {
 	defer f.conn.under(ctx)()
-	if err := f.foretell(); err != nil {
+	err := f.conn.noop() // a search finds only what the server has told us of
+	if err == nil {
+		err = f.foretell()
+	}
+	if err != nil {
 		return f.failed(ctx, err)
 	}
 	width := uint32(narrowRange)

@@ -495,9 +495,15 @@ func (w *world) begin(from, to string) (channel.Session, post) {
 // smtp hands a mail to the mail server as a customer's server would.
 func (w *world) smtp(from string, to []string, raw []byte) {
 	w.t.Helper()
+	if err := w.transmit(from, to, raw); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) transmit(from string, to []string, raw []byte) error {
 	c, err := smtp.Dial(w.Addrs.SMTP)
 	if err != nil {
-		w.t.Fatal(err)
+		return err
 	}
 	defer c.Close()
 	err = c.Mail(from)
@@ -505,18 +511,16 @@ func (w *world) smtp(from string, to []string, raw []byte) {
 		err = errors.Join(err, c.Rcpt(rcpt))
 	}
 	if err != nil {
-		w.t.Fatal(err)
+		return err
 	}
 	data, err := c.Data()
 	if err != nil {
-		w.t.Fatal(err)
+		return err
 	}
-	_, err = data.Write(raw)
-	// net/smtp takes the 250 with an enhanced code as it is.
-	if err = errors.Join(err, data.Close()); err != nil {
-		w.t.Fatal(err)
+	if _, err := data.Write(raw); err != nil {
+		return err
 	}
-	_ = c.Quit()
+	return errors.Join(data.Close(), c.Quit())
 }
 
 // stored is a mail in a mailbox.

@@ -17,13 +17,15 @@ func latest(collection string, where ...Where) Query {
 	return Query{Collection: collection, Where: where, Order: []Order{{Field: "at", Desc: true}, {Field: "id", Desc: true}}}
 }
 
-// RetryQuarantined has a mail processed once more. Its entry goes when that is
+// RetryQuarantined has a mail processed once more; one that was set aside for
+// its sender passes now. Its entry goes when that is
 // asked for; should it fail again, there is a new one.
 func (a *Admin) RetryQuarantined(ctx context.Context, id string) error {
 	q, err := one[Quarantined](ctx, a.Docs, "quarantined mail", id, quarantineID)
 	if err != nil {
 		return err
 	}
+	q.Event.Passed = true
 	return q.again(ctx, a.Docs, a.Bus)
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -24,7 +23,8 @@ type arrival struct {
 	keys  [][]byte // of the subject tokens, when the subject seems to hold one
 	now   time.Time
 
-	forged  bool   // the sender's address failed authentication
+	auth    email.Authentication
+	forged  bool   // the results speak against the author
 	refused string // why a token in the subject was not followed
 }
 
@@ -67,6 +67,7 @@ type known struct {
 	ancestors []string         // Message-IDs, nearest first
 	mails     map[string]*Mail // by Message-ID, nil where there is none
 	sessions  map[string]*Session
+	about     *Outbound // the mail of ours that a report is about
 }
 
 func (a *arrival) recall(ctx context.Context, tx Tx) (known, error) {
@@ -104,7 +105,10 @@ func (a *arrival) recall(ctx context.Context, tx Tx) (known, error) {
 			k.mails[id] = &docs[i+1]
 		}
 	}
-	return k, k.loadSessions(ctx, tx)
+	if err := k.loadSessions(ctx, tx); err != nil {
+		return k, err
+	}
+	return k, a.recallOriginal(ctx, tx, &k)
 }
 
 // same tells whether a mail with this one's Message-ID is this one. Servers on
@@ -206,7 +210,7 @@ func (a *arrival) unpublished(ctx context.Context, tx Tx, k known) ([]History, e
 // suppressed tells whether a mail makes no session: a report about a mail that
 // is none of ours has nobody to answer and nothing to do.
 func (a *arrival) suppressed(k known) (string, bool) {
-	if !a.report() {
+	if !a.report() || k.about != nil {
 		return "", false
 	}
 	for _, id := range k.ancestors {
@@ -225,6 +229,11 @@ func (a *arrival) report() bool {
 func (a *arrival) decide(k known) thread.Decision {
 	m := thread.Mail{Sender: a.sender(), Trusted: a.report() || a.cat.Own(a.sender())}
 	var cs []thread.Candidate
+	if k.about != nil {
+		if s := k.current(&Mail{Session: k.about.Session}); s != nil {
+			cs = append(cs, thread.Candidate{By: k.about.ID, Session: thread.Session{ID: s.ID, Participants: s.Participants}})
+		}
+	}
 	for _, id := range k.ancestors {
 		if s := k.current(k.mails[id]); s != nil {
 			cs = append(cs, thread.Candidate{By: id, Session: thread.Session{ID: s.ID, Participants: s.Participants}})
@@ -298,7 +307,7 @@ func (a *arrival) write(tx Tx, k known, d thread.Decision, s Session, sc reply.S
 		msg.NoAnswer = a.noAnswer(&s)
 	}
 	if d.Rule == thread.RuleBounced {
-		a.bounce(tx, k, &msg)
+		a.bounce(tx, k, s.ID, &msg)
 	}
 	s.Messages++
 	s.UpdatedAt = a.now
@@ -307,11 +316,11 @@ func (a *arrival) write(tx Tx, k known, d thread.Decision, s Session, sc reply.S
 		s.Participants = a.participants(s.Participants)
 	}
 	kind := session.KindReceived
-	if d.Rule == thread.RuleBounced {
+	if d.Rule == thread.RuleBounced && (msg.Bounced != "" || a.mail.Class == email.ClassFeedback) {
 		kind = session.KindBounced
 	}
 	h := entry(&s, kind, "received-"+k.id, ActorEndUser, a.now)
-	h.Message, h.Rule, h.To = k.id, string(d.Rule), string(s.State)
+	h.Message, h.Rule, h.To, h.Note = k.id, string(d.Rule), string(s.State), msg.Bounced
 	h.Began = s.Messages == 1 && d.Rule != thread.RuleExpired
 	if a.refused != "" {
 		h.Inputs = append(h.Inputs, "token:"+a.refused)
@@ -344,22 +353,6 @@ func (a *arrival) announceAncestors(tx Tx, k known, session string) {
 	}
 }
 
-// bounce marks the mail of ours that a report is about.
-func (a *arrival) bounce(tx Tx, k known, msg *Message) {
-	r := a.mail.Report
-	if r == nil || a.mail.Class != email.ClassBounce {
-		return
-	}
-	orig := k.mails[r.OriginalMessageID]
-	if orig == nil || orig.Direction != Out || orig.Outbound == "" {
-		return
-	}
-	what := fmt.Sprintf("%s %s %s %s", r.Recipient, r.Action, r.Status, r.DiagnosticCode)
-	tx.Patch(outboundPath(orig.Outbound), map[string]any{"bounced": what, "bounced_at": a.now})
-	tx.Patch(messagePath(k.current(orig).ID, email.Fingerprint(r.OriginalMessageID)), map[string]any{"bounced": what})
-	msg.Bounced = what
-}
-
 // noAnswer tells why this mail must not be answered by a machine (AR-6).
 func (a *arrival) noAnswer(s *Session) string {
 	if reason, ok := a.mail.Suppress(); ok {
@@ -372,6 +365,8 @@ func (a *arrival) noAnswer(s *Session) string {
 		return "own address"
 	case s.Queue == "":
 		return "no queue"
+	case a.forged && a.cat.ByQueue[s.Queue].Forged == ForgedMark:
+		return "the sender's address failed authentication: " + proof(a.auth)
 	}
 	return ""
 }
@@ -386,6 +381,9 @@ func (a *arrival) message(k known, s Session) Message {
 	}
 	if len(m.InReplyTo) > 0 {
 		msg.InReplyTo = m.InReplyTo[0]
+	}
+	if a.auth.Source != "" {
+		msg.Authentication = &a.auth
 	}
 	return msg
 }

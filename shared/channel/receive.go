@@ -24,6 +24,8 @@ type Receive struct {
 	Config  *Configuration
 	Now     Clock
 	Limits  email.Limits
+	// LookupTXT asks the DNS for DKIM keys; nil: no signatures are checked.
+	LookupTXT func(ctx context.Context, domain string) ([]string, error)
 }
 
 // maxTries is after how many deliveries a mail that cannot be processed is
@@ -65,6 +67,14 @@ func (r *Receive) receive(ctx context.Context, e event.Received) error {
 		return err
 	}
 	a := arrival{Received: e, mail: m, files: files, cat: cat, now: r.Now().UTC()}
+	if a.auth, err = r.authenticate(ctx, e, m, cat.Accounts[e.Account]); err != nil {
+		return err
+	}
+	if a.forged = forged(a.auth); a.forged {
+		if err := a.held(); err != nil {
+			return err
+		}
+	}
 	if session.HasToken(m.Subject) {
 		if a.keys, err = subjectKeys(ctx, r.Secrets, cat); err != nil {
 			return err
@@ -102,12 +112,12 @@ func (r *Receive) parse(ctx context.Context, e event.Received) (*email.Mail, []A
 	if err != nil {
 		return nil, nil, fmt.Errorf("parse %s: %w", e.Object, err)
 	}
-	sizes := map[string]int64{}
+	known := map[string]email.Part{}
 	for _, p := range m.Parts {
-		sizes[partObject(e.Object, p.Index)] = p.Size
+		known[partObject(e.Object, p.Index)] = p
 	}
-	for i := range files {
-		files[i].Size = sizes[files[i].Object]
+	for i, f := range files { // what is known of a part only at its end
+		files[i].Size, files[i].Name = known[f.Object].Size, known[f.Object].Name
 	}
 	return m, files, nil
 }

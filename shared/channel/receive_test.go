@@ -180,12 +180,12 @@ func TestAnswerFollowsAMerge(t *testing.T) {
 	doc[channel.Message](d, "sessions/"+first+"/messages/"+o.Message)
 }
 
-func sessionEvent(t *testing.T, m event.Message) (e event.Session) {
+// read decodes an event that was published.
+func read(t *testing.T, m event.Message, e any) {
 	t.Helper()
-	if err := json.Unmarshal(m.Data, &e); err != nil {
+	if err := json.Unmarshal(m.Data, e); err != nil {
 		t.Fatal(err)
 	}
-	return e
 }
 
 // ledger is a CRM that only notes what it is told.
@@ -223,7 +223,9 @@ func TestTicketOfAMergedSession(t *testing.T) {
 				t.Helper()
 				for _, m := range d.bus.sent[event.TopicSession][told:] {
 					told++
-					if err := record.Handle(t.Context(), sessionEvent(t, m)); err != nil {
+					var e event.Session
+					read(t, m, &e)
+					if err := record.Handle(t.Context(), e); err != nil {
 						t.Fatal(err)
 					}
 				}

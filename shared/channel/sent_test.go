@@ -2,7 +2,6 @@ package channel_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -71,7 +70,8 @@ func (d *desks) swept(send *channel.Send, after time.Duration) {
 	}
 	for _, m := range d.bus.sent[event.TopicOutbound][told:] {
 		var e event.Outbound
-		if err := errors.Join(json.Unmarshal(m.Data, &e), send.Handle(d.Context(), e)); err != nil {
+		read(d.T, m, &e)
+		if err := send.Handle(d.Context(), e); err != nil {
 			d.Fatal(err)
 		}
 	}

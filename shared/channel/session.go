@@ -73,33 +73,34 @@ const (
 
 // Message is one mail or note of a session: sessions/{id}/messages/{ID}.
 type Message struct {
-	ID          string          `json:"id"` // the mail's fingerprint
-	Session     string          `json:"session"`
-	Direction   Direction       `json:"direction"`
-	Auto        bool            `json:"auto"`            // an auto-response of ours
-	Agent       string          `json:"agent,omitempty"` // who wrote it
-	From        email.Address   `json:"from"`
-	ReplyTo     []email.Address `json:"reply_to,omitempty"`
-	To          []email.Address `json:"to"`
-	Cc          []email.Address `json:"cc,omitempty"`
-	Subject     string          `json:"subject"`
-	MessageID   string          `json:"message_id"`
-	InReplyTo   string          `json:"in_reply_to,omitempty"`
-	References  []string        `json:"references,omitempty"`
-	At          time.Time       `json:"at"`
-	Text        string          `json:"text"`
-	HTML        string          `json:"html,omitempty"`
-	Attachments []Attachment    `json:"attachments,omitempty"`
-	Class       email.Class     `json:"class,omitempty"`
-	ClassReason string          `json:"class_reason,omitempty"`
-	NoAnswer    string          `json:"no_answer,omitempty"` // why no auto-response was sent (AR-6)
-	Degraded    []string        `json:"degraded,omitempty"`  // what parsing had to repair or leave out (OP-5)
-	Raw         string          `json:"raw"`                 // object in the archive
-	Outbound    string          `json:"outbound,omitempty"`  // outbound/{id}
-	Bounced     string          `json:"bounced,omitempty"`   // what the report says
-	Size        int64           `json:"size"`
-	RetentionAt time.Time       `json:"retention_at"`       // when the end of the storage period was acted upon: it was purged, or a hold kept it
-	PurgedAt    time.Time       `json:"purged_at,omitzero"` // when its content was deleted (ST-3, ST-5)
+	ID             string                `json:"id"` // the mail's fingerprint
+	Session        string                `json:"session"`
+	Direction      Direction             `json:"direction"`
+	Auto           bool                  `json:"auto"`            // an auto-response of ours
+	Agent          string                `json:"agent,omitempty"` // who wrote it
+	From           email.Address         `json:"from"`
+	ReplyTo        []email.Address       `json:"reply_to,omitempty"`
+	To             []email.Address       `json:"to"`
+	Cc             []email.Address       `json:"cc,omitempty"`
+	Subject        string                `json:"subject"`
+	MessageID      string                `json:"message_id"`
+	InReplyTo      string                `json:"in_reply_to,omitempty"`
+	References     []string              `json:"references,omitempty"`
+	At             time.Time             `json:"at"`
+	Text           string                `json:"text"`
+	HTML           string                `json:"html,omitempty"`
+	Attachments    []Attachment          `json:"attachments,omitempty"`
+	Class          email.Class           `json:"class,omitempty"`
+	ClassReason    string                `json:"class_reason,omitempty"`
+	NoAnswer       string                `json:"no_answer,omitempty"`      // why no auto-response was sent (AR-6)
+	Authentication *email.Authentication `json:"authentication,omitempty"` // how far the sender's domain is proven
+	Degraded       []string              `json:"degraded,omitempty"`       // what parsing had to repair or leave out (OP-5)
+	Raw            string                `json:"raw"`                      // object in the archive
+	Outbound       string                `json:"outbound,omitempty"`       // outbound/{id}
+	Bounced        string                `json:"bounced,omitempty"`        // what the report says
+	Size           int64                 `json:"size"`
+	RetentionAt    time.Time             `json:"retention_at"`       // when the end of the storage period was acted upon: it was purged, or a hold kept it
+	PurgedAt       time.Time             `json:"purged_at,omitzero"` // when its content was deleted (ST-3, ST-5)
 }
 
 // Attachment is a file or inline image of a message.

@@ -62,7 +62,8 @@ type Account struct {
 	OAuth        OAuth         `json:"oauth,omitzero"`
 	Idle         bool          `json:"idle"` // wait in the first folder for mail between polls
 	Sent         SentMail      `json:"sent,omitzero"`
-	VERP         bool          `json:"verp"` // envelope senders that tell a bounce's mail
+	AuthServers  []string      `json:"auth_servers,omitempty"` // whose Authentication-Results are believed, see email.ParseAuthenticationResults
+	VERP         bool          `json:"verp"`                   // envelope senders that tell a bounce's mail
 	DKIM         DKIM          `json:"dkim,omitzero"`
 	Status       AccountStatus `json:"status"`
 	UpdatedAt    time.Time     `json:"updated_at"`
@@ -120,9 +121,20 @@ type Queue struct {
 	Assign    route.Policy    `json:"assign"`
 	Hours     hours.Hours     `json:"hours"`
 	Response  AutoResponse    `json:"response"`
+	Forged    Forged          `json:"forged,omitempty"` // what happens to mail whose sender failed authentication; empty: accept
 	Signature reply.Signature `json:"signature"`
 	UpdatedAt time.Time       `json:"updated_at"`
 }
+
+// Forged is what a queue does with mail whose author is not who he claims to be,
+// as far as SPF, DKIM and DMARC can tell.
+type Forged string
+
+const (
+	ForgedAccept     Forged = "accept"     // it is shown with the message, and no more
+	ForgedMark       Forged = "mark"       // no auto-response, and the message says why
+	ForgedQuarantine Forged = "quarantine" // set aside until somebody looks at it
+)
 
 // AutoResponse is a queue's automatic answer (AR-1).
 type AutoResponse struct {

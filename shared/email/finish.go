@@ -38,6 +38,7 @@ func (p *parser) finish(h header, envelopeSender string) {
 	m.Report = newReport(s, m)
 	m.noReply = noReplyReason(h, m)
 	m.Trace = traceFields(h)
+	m.Signed = h.has("dkim-signature")
 	m.ContentFingerprint = contentFingerprint(m, h.get("date"), p.digest.sum())
 	if m.Fingerprint = Fingerprint(m.MessageID); m.Fingerprint == "" {
 		m.Fingerprint = m.ContentFingerprint

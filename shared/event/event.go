@@ -34,7 +34,8 @@ type Received struct {
 	Object     string    `json:"object"`
 	ReceivedAt time.Time `json:"received_at"`
 	Size       int64     `json:"size"`
-	Round      int       `json:"round,omitempty"` // how often it came back from quarantine
+	Round      int       `json:"round,omitempty"`  // how often it came back from quarantine
+	Passed     bool      `json:"passed,omitempty"` // somebody looked at it and lets it in
 }
 
 // Source is where a mail came from: one UID of one folder (RFC 3501 2.3.1.1).

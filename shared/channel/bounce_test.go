@@ -1,0 +1,147 @@
+package channel_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"emailchannel.dev/emailchannel/shared/channel"
+	"emailchannel.dev/emailchannel/shared/email"
+	"emailchannel.dev/emailchannel/shared/event"
+	"emailchannel.dev/emailchannel/shared/session"
+)
+
+// dsn is a delivery status notification (RFC 3464) about a mail.
+func dsn(id, to, action, status, original string) string {
+	return fmt.Sprintf("From: MAILER-DAEMON@relay.example\r\nTo: %s\r\nSubject: Undelivered Mail\r\nMessage-ID: <%s@relay.example>\r\nAuto-Submitted: auto-replied\r\n"+
+		"MIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n--b\r\n\r\nSorry.\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\n"+
+		"Reporting-MTA: dns; relay.example\r\n\r\nFinal-Recipient: rfc822; cleo@customer.example\r\nAction: %s\r\nStatus: %s\r\nDiagnostic-Code: smtp; 550 no such user\r\n"+
+		"--b\r\nContent-Type: text/rfc822-headers\r\n\r\n%sSubject: RE: Broken lamp\r\n--b--\r\n", to, id, action, status, original)
+}
+
+// A report finds the mail of ours that it is about, however little it says, and
+// makes no session of its own.
+func TestReportFindsItsMail(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		to       func(o channel.Outbound) string
+		original func(o channel.Outbound) string
+		action   string
+		found    bool
+		bounced  bool
+	}{
+		{"by the Message-ID", account, func(o channel.Outbound) string {
+			return "Message-ID: <" + email.NewMessageID(o.ID, "example.com") + ">\r\n"
+		}, "failed", true, true},
+		{"by the return path", func(o channel.Outbound) string { return email.VERP(o.ID, "support@example.com") }, func(channel.Outbound) string { return "Message-ID: <other@elsewhere.example>\r\n" }, "failed", true, true},
+		{"by the recipient", account, nothing, "failed", true, true},
+		{"about another's mail", account, func(channel.Outbound) string { return "Message-ID: <other@elsewhere.example>\r\n" }, "failed", false, false},
+		{"delayed", account, nothing, "delayed", true, false},
+		{"delivered", account, nothing, "delivered", true, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := newDesks(t)
+			server := &relay{answers: list(fails(channel.ErrUncertain))}
+			send, id := d.sending(server, &sentBox{}, func(a *channel.Account) { a.VERP = true })
+			if err := send.Handle(t.Context(), event.Outbound{ID: id}); err != nil {
+				t.Fatal(err)
+			}
+			o := doc[channel.Outbound](d, "outbound/"+id)
+			raw := dsn("r1", c.to(o), c.action, "5.1.1", c.original(o))
+			for range 2 { // the second delivery changes nothing
+				if err := d.receive(d.archive).Handle(t.Context(), d.mail("support", raw), 1); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if p, err := d.read.Sessions(t.Context(), sam, channel.Filter{}, channel.PageRequest{}); err != nil || len(p.Items) != 1 {
+				t.Fatalf("%d sessions, %v", len(p.Items), err)
+			}
+			m := doc[channel.Mail](d, "mails/"+email.Fingerprint("r1@relay.example"))
+			if found := m.Session == o.Session; found != c.found {
+				t.Fatalf("%+v", m)
+			}
+			after := doc[channel.Outbound](d, "outbound/"+id)
+			if accepted := after.State == channel.Accepted; accepted != c.found {
+				t.Errorf("state %s", after.State)
+			}
+			r := after.Results["cleo@customer.example"]
+			if c.bounced != (after.Bounced != "" && r.State == channel.Rejected && r.Status == "5.1.1") {
+				t.Errorf("bounced %q, result %+v", after.Bounced, r)
+			}
+			if told := slices.Contains(d.kinds(o.Session), session.KindBounced); told != c.bounced {
+				t.Errorf("the agent is told: %t", told)
+			}
+			if sent := doc[channel.Message](d, "sessions/"+o.Session+"/messages/"+o.Message); (sent.Bounced != "") != c.bounced {
+				t.Errorf("message says %q", sent.Bounced)
+			}
+		})
+	}
+}
+
+func account(channel.Outbound) string { return "support@example.com" }
+func nothing(channel.Outbound) string { return "" }
+
+// What a queue does with mail whose author failed authentication, and only
+// where a server that we trust says so.
+func TestForgedMail(t *testing.T) {
+	const fail = "Authentication-Results: mx.example.com; spf=fail smtp.mailfrom=evil.example; dmarc=fail header.from=customer.example\r\n"
+	const pass = "Authentication-Results: mx.example.com; dkim=pass header.d=customer.example; dmarc=pass header.from=customer.example\r\n"
+	const other = "Authentication-Results: mx.elsewhere.example; dmarc=fail header.from=customer.example\r\n"
+	for _, c := range []struct {
+		name, field string
+		rule        channel.Forged
+		quarantined bool
+		noAnswer    bool
+		dmarc       email.AuthResult
+	}{
+		{"accept", fail, channel.ForgedAccept, false, false, email.AuthFail},
+		{"mark", fail, channel.ForgedMark, false, true, email.AuthFail},
+		{"quarantine", fail, channel.ForgedQuarantine, true, false, email.AuthFail},
+		{"proven", pass, channel.ForgedQuarantine, false, false, email.AuthPass},
+		{"said by a stranger", other, channel.ForgedQuarantine, false, false, ""},
+		{"nothing said", "", channel.ForgedQuarantine, false, false, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := newDesks(t)
+			if err := d.docs.Write(t.Context(), func(tx channel.Tx) {
+				tx.Patch("queues/support", map[string]any{"forged": c.rule})
+				tx.Patch("accounts/support", map[string]any{"auth_servers": []string{"mx.example.com"}})
+				tx.Patch("settings/channel", map[string]any{"version": channel.Inc(1)})
+			}); err != nil {
+				t.Fatal(err)
+			}
+			d.desk.Config = channel.NewConfiguration(d.docs)
+			e := d.mail("support", c.field+"From: Cleo <cleo@customer.example>\r\nTo: support@example.com\r\nSubject: Lamp\r\nMessage-ID: <f@customer.example>\r\n\r\nIt broke.\r\n")
+			if err := d.receive(d.archive).Handle(t.Context(), e, 1); err != nil {
+				t.Fatal(err)
+			}
+			q := d.quarantine()
+			if (len(q) == 1) != c.quarantined {
+				t.Fatalf("quarantine %+v", q)
+			}
+			if c.quarantined {
+				if !strings.Contains(q[0].Reason, "DMARC fail by mx.example.com") {
+					t.Errorf("reason %q", q[0].Reason)
+				}
+				if err := d.admin.RetryQuarantined(t.Context(), q[0].ID); err != nil {
+					t.Fatal(err)
+				}
+				var again event.Received
+				read(t, d.bus.sent[event.TopicReceived][0], &again)
+				if err := d.receive(d.archive).Handle(t.Context(), again, 1); err != nil || len(d.quarantine()) != 0 {
+					t.Fatalf("does not pass: %v", err)
+				}
+			}
+			m := doc[channel.Mail](d, "mails/"+email.Fingerprint("f@customer.example"))
+			msg := doc[channel.Message](d, "sessions/"+m.Session+"/messages/"+email.Fingerprint("f@customer.example"))
+			var dmarc email.AuthResult
+			if msg.Authentication != nil {
+				dmarc = msg.Authentication.DMARC
+			}
+			if dmarc != c.dmarc || (msg.NoAnswer != "") != c.noAnswer {
+				t.Errorf("DMARC %q, no answer because %q", dmarc, msg.NoAnswer)
+			}
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package channel_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,14 +60,15 @@ func (d *desks) receiver() *channel.Receive {
 
 // mail is one that a test sends: an attachment of it has the content "secret plan".
 type mail struct {
-	id, from, to, cc, subject, text string
-	inReplyTo                       string
-	uid                             uint32
+	id, from, to, cc, subject, text, inReplyTo string
+
+	date string // empty: 2 March 2026
+	uid  uint32
 }
 
 func (m mail) raw() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "From: %s\r\nTo: %s\r\nSubject: %s\r\nMessage-ID: <%s>\r\nDate: Mon, 2 Mar 2026 09:00:00 +0000\r\n", m.from, m.to, m.subject, m.id)
+	fmt.Fprintf(&b, "From: %s\r\nTo: %s\r\nSubject: %s\r\nMessage-ID: <%s>\r\nDate: %s\r\n", m.from, m.to, m.subject, m.id, cmp.Or(m.date, "Mon, 2 Mar 2026 09:00:00 +0000"))
 	if m.cc != "" {
 		fmt.Fprintf(&b, "Cc: %s\r\n", m.cc)
 	}

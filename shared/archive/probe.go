@@ -19,6 +19,11 @@ type Store interface {
 	List(ctx context.Context, prefix string, each func(name string, size int64) error) error
 }
 
+var (
+	_ Store = (*GCS)(nil)
+	_ Store = (*S3)(nil)
+)
+
 // ProbeError tells which step of a [Probe] failed, and with which answer.
 type ProbeError struct {
 	Step string // "write", "write once", "read", "list" or "delete"

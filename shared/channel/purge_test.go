@@ -403,3 +403,33 @@ func TestPeriods(t *testing.T) {
 		}
 	}
 }
+
+// More than a page goes in one run, also where the first page is all mail that
+// has to stay.
+func TestPurgeByPages(t *testing.T) {
+	d := newDesks(t)
+	d.keepFor(channel.Days30)
+	const waiting, over = 210, 430
+	for i := range waiting + over {
+		id := fmt.Sprintf("m%04d", i)
+		m := channel.Mail{State: channel.Stored, Direction: channel.In, At: d.clock(), Raw: "raw/" + id + ".eml"}
+		err := d.docs.Write(t.Context(), func(tx channel.Tx) {
+			if i < waiting {
+				m.Direction, m.Outbound = channel.Out, id
+				tx.Set("outbound/"+id, channel.Outbound{ID: id, State: channel.Queued})
+			}
+			tx.Set("mails/"+id, m)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.pass(40 * day)
+	d.run(d.purge())
+	for state, want := range map[channel.Retention]int{channel.Kept: waiting, channel.Purged: over} {
+		n, err := d.docs.Count(t.Context(), channel.Query{Collection: "mails", Where: []channel.Where{{Field: "retention", Op: "==", Value: string(state)}}}, 1000)
+		if err != nil || n != want {
+			t.Errorf("%d mails %q, want %d, %v", n, state, want, err)
+		}
+	}
+}

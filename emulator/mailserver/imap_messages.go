@@ -1,6 +1,7 @@
 package mailserver
 
 import (
+	"io"
 	"slices"
 
 	"github.com/emersion/go-imap/v2"
@@ -88,6 +89,10 @@ func (s *imapSession) Append(name string, r imap.LiteralReader, o *imap.AppendOp
 		return nil, err
 	}
 	n, err := b.fill(r)
+	if err == nil && n != r.Size() { // the library ends a literal that was cut without an error
+		s.store.bodies.remove(b.name)
+		err = io.ErrUnexpectedEOF
+	}
 	if err != nil {
 		return nil, err
 	}

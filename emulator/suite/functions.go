@@ -54,7 +54,7 @@ func FunctionsMux(lookup func(string) (string, bool), now func() time.Time) *htt
 func (s *Suite) env() map[string]string {
 	a := s.Addrs
 	return map[string]string{
-		"GOOGLE_CLOUD_PROJECT": Project, "MAIL_BUCKET": Bucket, "SCHEDULER_LOCATION": Location, "ALLOW_INSECURE_MAIL": "true",
+		"GOOGLE_CLOUD_PROJECT": Project, "MAIL_BUCKET": Bucket, "SCHEDULER_LOCATION": Location, "ALLOW_INSECURE_MAIL": "true", "SKIP_DKIM": "true",
 		"FIRESTORE_EMULATOR_HOST": a.Firestore, "PUBSUB_EMULATOR_HOST": a.PubSub, "STORAGE_EMULATOR_HOST": a.Storage,
 		"SECRETS_EMULATOR_HOST": a.Secrets, "SCHEDULER_EMULATOR_HOST": a.Scheduler, "API_TOKENS": DemoTokens,
 	}

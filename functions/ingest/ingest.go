@@ -23,7 +23,11 @@ func Handler(ctx context.Context, env config.Env) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	use := channel.Receive{Docs: c.Docs, Archive: c.Archive, Bus: c.Bus, Secrets: c.Secrets, Config: c.Config, Now: env.Now, Limits: email.DefaultLimits()}
+	lookup, err := env.LookupTXT()
+	if err != nil {
+		return nil, err
+	}
+	use := channel.Receive{Docs: c.Docs, Archive: c.Archive, Bus: c.Bus, Secrets: c.Secrets, Config: c.Config, Now: env.Now, Limits: email.DefaultLimits(), LookupTXT: lookup}
 	return trigger.Push(env.Function, func(ctx context.Context, d trigger.Delivery) error {
 		e, err := trigger.JSON[event.Received](d)
 		if err != nil {

@@ -29,6 +29,7 @@ type AccountForm struct {
 	OAuth        OAuth    `json:"oauth"`
 	Idle         bool     `json:"idle"`
 	Sent         SentMail `json:"sent"`
+	AuthServers  []string `json:"auth_servers"`
 	VERP         bool     `json:"verp"`
 	DKIM         DKIM     `json:"dkim"`
 	Credentials
@@ -36,7 +37,7 @@ type AccountForm struct {
 
 func (f AccountForm) account(id string) Account {
 	acc := Account{ID: id, User: f.User, Address: email.Normalize(f.Address), Service: cmp.Or(f.Service, serviceIMAP), Incoming: f.Incoming, Outgoing: f.Outgoing, OutboundOnly: f.OutboundOnly, Folders: f.Folders,
-		Auth: cmp.Or(f.Auth, AuthPassword), OAuth: f.OAuth, Idle: f.Idle, Sent: f.Sent, VERP: f.VERP, DKIM: f.DKIM}
+		Auth: cmp.Or(f.Auth, AuthPassword), OAuth: f.OAuth, Idle: f.Idle, Sent: f.Sent, AuthServers: f.AuthServers, VERP: f.VERP, DKIM: f.DKIM}
 	if acc.OutboundOnly {
 		acc.Incoming, acc.Folders = Server{}, nil
 	} else if len(acc.Folders) == 0 {
@@ -270,6 +271,13 @@ func (a *Admin) admit(ctx context.Context, r Reader, acc Account) error {
 	bad.line("sent.folder", acc.Sent.Folder, serviceNames)
 	if acc.OutboundOnly && acc.Sent.Copy {
 		bad.add("sent.copy", "an outbound-only account has no folders")
+	}
+	for i, name := range acc.AuthServers {
+		if field := fmt.Sprintf("auth_servers[%d]", i); name == "" {
+			bad.add(field, "missing")
+		} else {
+			bad.line(field, name, serviceNames)
+		}
 	}
 	bad.dkim(acc)
 	if err := a.alone(ctx, r, acc, &bad); err != nil {

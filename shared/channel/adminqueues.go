@@ -1,6 +1,7 @@
 package channel
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -185,6 +186,7 @@ func (q Queue) check() error {
 		bad.add("assign.daily_limit", "%d, must not be negative", q.Assign.DailyLimit)
 	}
 	bad.merge("hours.", q.Hours.Validate())
+	bad.oneOf("forged", string(cmp.Or(q.Forged, ForgedAccept)), string(ForgedAccept), string(ForgedMark), string(ForgedQuarantine))
 	bad.response(q.Response)
 	bad.template("signature.html", reply.ValidateSignature(q.Signature.HTML))
 	return bad.err()

@@ -13,6 +13,7 @@
 //	                      who may call api; see [Env.Callers]
 //	ALLOW_INSECURE_MAIL   "true": mail servers without TLS and on private
 //	                      addresses; for the emulator
+//	SKIP_DKIM             "true": signatures are not checked, for want of a DNS
 //	FIRESTORE_EMULATOR_HOST, PUBSUB_EMULATOR_HOST, STORAGE_EMULATOR_HOST,
 //	SECRETS_EMULATOR_HOST, SCHEDULER_EMULATOR_HOST
 //	                      host:port of an emulator in place of the service

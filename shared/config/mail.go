@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"time"
 
 	"emailchannel.dev/emailchannel/shared/channel"
@@ -28,6 +29,23 @@ func (e Env) Mail(secrets channel.Secrets) (*Mail, error) {
 	d := &mailbox.Dialer{AllowInsecure: insecure}
 	return &Mail{dialer: d, sender: mailbox.NewSender(d), tokens: newTokens(secrets, d)}, nil
 }
+
+// LookupTXT asks the DNS for the keys of signatures; nil where they are not to
+// be checked.
+func (e Env) LookupTXT() (func(context.Context, string) ([]string, error), error) {
+	skip, err := e.flag("SKIP_DKIM")
+	if err != nil || skip {
+		return nil, err
+	}
+	return func(ctx context.Context, domain string) ([]string, error) {
+		ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+		defer cancel()
+		return net.DefaultResolver.LookupTXT(ctx, domain)
+	}, nil
+}
+
+// lookupTimeout bounds one question to the DNS; a mail has a few signatures.
+const lookupTimeout = 5 * time.Second
 
 func server(s channel.Server) mailbox.Server {
 	return mailbox.Server{Host: s.Host, Port: s.Port, Security: mailbox.Security(s.Security)}

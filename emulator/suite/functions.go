@@ -16,6 +16,7 @@ import (
 	"emailchannel.dev/emailchannel/functions/api"
 	"emailchannel.dev/emailchannel/functions/autoreply"
 	"emailchannel.dev/emailchannel/functions/flush"
+	"emailchannel.dev/emailchannel/functions/hook"
 	"emailchannel.dev/emailchannel/functions/ingest"
 	"emailchannel.dev/emailchannel/functions/poll"
 	"emailchannel.dev/emailchannel/functions/record"
@@ -32,20 +33,24 @@ type build func(context.Context, config.Env) (http.Handler, error)
 
 var builds = map[string]build{
 	"poll": poll.Handler, "ingest": ingest.Handler, "route": route.Handler, "autoreply": autoreply.Handler, "send": send.Handler,
-	"record": record.Handler, "flush": flush.Handler, "sweep": sweep.Handler, "api": api.Handler,
+	"record": record.Handler, "flush": flush.Handler, "sweep": sweep.Handler, "api": api.Handler, "hook": hook.Handler,
 }
 
-// FunctionsMux serves all functions, at /functions/NAME and the API at /v1/.
+// FunctionsMux serves all functions: the API at /v1/, hook at /hook/, the
+// others at /functions/NAME.
 func FunctionsMux(lookup func(string) (string, bool), now func() time.Time) *http.ServeMux {
 	mux := http.NewServeMux()
 	for name, b := range builds {
 		env := config.Env{Function: name, Lookup: lookup, Now: now}
 		h := trigger.Lazy(func(ctx context.Context) (http.Handler, error) { return b(ctx, env) })
-		if name == "api" {
+		switch name {
+		case "api":
 			mux.Handle("/v1/", h)
-			continue
+		case "hook":
+			mux.Handle("/hook/", h)
+		default:
+			mux.Handle("POST /functions/"+name, h)
 		}
-		mux.Handle("POST /functions/"+name, h)
 	}
 	return mux
 }

@@ -179,6 +179,9 @@ func (acc *Account) needs(c Credentials) error {
 			bad.add("dkim_key", "%v", err)
 		}
 	}
+	if c.PushKey != "" && len(c.PushKey) < minPushKey {
+		bad.add("push_key", "must have at least %d bytes", minPushKey)
+	}
 	return bad.err()
 }
 

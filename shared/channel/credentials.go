@@ -15,6 +15,7 @@ type Credentials struct {
 	RefreshToken string `json:"refresh_token,omitempty"` // of OAuth2; a server may replace it at each use
 	ClientSecret string `json:"client_secret,omitempty"`
 	DKIMKey      string `json:"dkim_key,omitempty"` // PEM, RSA or Ed25519
+	PushKey      string `json:"push_key,omitempty"` // signs mail that is pushed (AC-9)
 }
 
 // ParseCredentials reads the content of an account's secret. One that somebody
@@ -35,7 +36,7 @@ func (c Credentials) Encode() string {
 	}
 	b, err := json.Marshal(c)
 	if err != nil {
-		panic(err) // four strings always marshal
+		panic(err) // strings always marshal
 	}
 	return string(b)
 }
@@ -45,6 +46,7 @@ func (c Credentials) with(given Credentials) Credentials {
 	for _, f := range []struct{ to, from *string }{
 		{&c.Password, &given.Password}, {&c.RefreshToken, &given.RefreshToken},
 		{&c.ClientSecret, &given.ClientSecret}, {&c.DKIMKey, &given.DKIMKey},
+		{&c.PushKey, &given.PushKey},
 	} {
 		if *f.from != "" {
 			*f.to = *f.from

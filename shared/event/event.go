@@ -38,16 +38,21 @@ type Received struct {
 	Passed     bool      `json:"passed,omitempty"` // somebody looked at it and lets it in
 }
 
-// Source is where a mail came from: one UID of one folder (RFC 3501 2.3.1.1).
+// Source is where a mail came from: one UID of one folder (RFC 3501 2.3.1.1),
+// or one request that pushed it.
 type Source struct {
 	Account     string `json:"account"`
 	Folder      string `json:"folder,omitempty"`
 	UIDValidity uint32 `json:"uid_validity,omitempty"`
 	UID         uint32 `json:"uid,omitempty"`
+	Push        string `json:"push,omitempty"`
 }
 
 // Key is the source as one word, fit for an object's or a document's name.
 func (s Source) Key() string {
+	if s.Push != "" {
+		return s.Account + "-push-" + s.Push
+	}
 	return fmt.Sprintf("%s-%s-%d-%d", s.Account, s.Folder, s.UIDValidity, s.UID)
 }
 

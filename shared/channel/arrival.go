@@ -115,7 +115,7 @@ func (a *arrival) recall(ctx context.Context, tx Tx) (known, error) {
 // the way change much, but neither the sender nor the date; broken programs and
 // hostile people use an ID again.
 func (a *arrival) same(m *Mail) bool {
-	return m.Sender == a.sender() && (m.Sent.IsZero() || a.mail.Date.IsZero() || m.Sent.Equal(a.mail.Date))
+	return (m.State == Erased || m.Sender == a.sender()) && (m.Sent.IsZero() || a.mail.Date.IsZero() || m.Sent.Equal(a.mail.Date))
 }
 
 // loadSessions reads the sessions that the mails belong to, following merges.
@@ -183,14 +183,18 @@ func (k *known) current(m *Mail) *Session {
 // again handles a mail that is stored: another delivery of the event, or of
 // the mail itself to a second account or by a second server (SE-8).
 func (a *arrival) again(ctx context.Context, tx Tx, k known) ([]History, error) {
-	if slices.Contains(k.own.Sources, a.Source) {
+	own := *k.own
+	seen := slices.Contains(own.Sources, a.Source)
+	switch {
+	case seen && own.Retention != Purged:
 		return a.unpublished(ctx, tx, k)
-	}
-	if len(k.own.Sources) < maxSources {
-		own := *k.own
+	case !seen && len(own.Sources) < maxSources:
 		own.Sources = append(slices.Clone(own.Sources), a.Source)
-		tx.Set(mailPath(k.id), own)
 	}
+	if own.Retention == Purged { // its objects are there once more, and Purge deletes them once more
+		own.Retention = Purging
+	}
+	tx.Set(mailPath(k.id), own)
 	return nil, nil
 }
 

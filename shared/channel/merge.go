@@ -30,6 +30,11 @@ func (a *arrival) merge(ctx context.Context, tx Tx, k known, s *Session, ids []s
 		}
 		load(tx, before, from)
 		from.MergedInto, from.Waiting = s.ID, false
+		if s.Hold == nil { // a hold goes where the messages go
+			s.Hold = from.Hold
+		}
+		s.Released = s.Released || from.Released
+		from.Hold, from.Released = nil, false
 		s.Messages, from.Messages = s.Messages+from.Messages, 0
 		tx.Set(sessionPath(id), from)
 		for _, m := range msgs {

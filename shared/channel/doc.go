@@ -27,7 +27,7 @@
 // # Documents
 //
 //	settings/channel                 Settings, one document
-//	accounts/{id}                    Account;  accounts/{id}/folders/{name}  Cursor
+//	accounts/{id}                    Account;  accounts/{id}/folders/{name}  Cursor;  accounts/{id}/reconciliations/{name}
 //	queues/{id}  agents/{id}  teams/{id}
 //	mails/{fingerprint}              Mail: dedupe key, threading index, tombstone
 //	sessions/{id}                    Session, with messages/{fingerprint} and history/{id}

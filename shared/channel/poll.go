@@ -40,6 +40,9 @@ type Folder interface {
 	// Wait returns true when there is more mail than Fetch saw, and false when
 	// most is over.
 	Wait(ctx context.Context, most time.Duration) (bool, error)
+	// UIDs gives each all UIDs in ascending order, in parts.
+	UIDs(ctx context.Context, each func(uids []uint32) error) error
+	UIDValidity() uint32
 	Close()
 }
 
@@ -86,7 +89,7 @@ func (p *Poll) Handle(ctx context.Context, e event.Poll) error {
 	if _, used := cat.QueueOf(e.Account); !ok || !used || a.OutboundOnly {
 		return nil // its mail waits on the server
 	}
-	return locked(ctx, p.Docs, p.Now, "poll-"+a.ID, rand.Text(), pollLease, func() error { return p.account(ctx, a.ID) })
+	return locked(ctx, p.Docs, p.Now, "poll-"+a.ID, rand.Text(), pollLease, func() error { return p.account(ctx, e) })
 }
 
 func (p *Poll) fanOut(ctx context.Context, cat *Catalog) error {
@@ -102,12 +105,13 @@ func (p *Poll) fanOut(ctx context.Context, cat *Catalog) error {
 // account reads every folder. A server that refuses marks its account and
 // leaves the others alone (AC-3); after some failures it is asked less often.
 // The account is read, as the catalog does not follow its status.
-func (p *Poll) account(ctx context.Context, id string) error {
+func (p *Poll) account(ctx context.Context, e event.Poll) error {
+	id := e.Account
 	a, err := get[Account](ctx, p.Docs, accountPath(id))
-	if err != nil || a == nil || p.Now().Before(a.Status.Retry) {
+	if err != nil || a == nil || p.Now().Before(a.Status.Retry) && !e.Reconcile {
 		return err
 	}
-	failed := p.folders(ctx, *a)
+	failed := p.folders(ctx, *a, e.Reconcile)
 	if err := p.status(ctx, *a, failed); err != nil || failed == nil {
 		return errors.Join(failed, err)
 	}
@@ -121,7 +125,7 @@ func (p *Poll) account(ctx context.Context, id string) error {
 // folders reads all folders, and then waits in the first one for more, if the
 // account wants that: a mail is taken within seconds instead of a minute, and
 // the function runs all the time for it.
-func (p *Poll) folders(ctx context.Context, a Account) error {
+func (p *Poll) folders(ctx context.Context, a Account, reconcile bool) error {
 	secret, err := p.Secrets.Get(ctx, a.Secret)
 	if err != nil {
 		return fmt.Errorf("secret of account %s: %w", a.ID, err)
@@ -129,7 +133,7 @@ func (p *Poll) folders(ctx context.Context, a Account) error {
 	start := time.Now()
 	var failed error
 	for i, folder := range slices.Backward(a.Folders) {
-		r := round{Poll: p, account: a, secret: secret, folder: folder, start: start, idle: a.Idle && i == 0}
+		r := round{Poll: p, account: a, secret: secret, folder: folder, start: start, idle: a.Idle && i == 0, demanded: reconcile}
 		if err := r.run(ctx); err != nil {
 			failed = errors.Join(failed, fmt.Errorf("account %s folder %s: %w", a.ID, folder, err))
 		}
@@ -162,7 +166,8 @@ type round struct {
 	account        Account
 	secret, folder string
 	start          time.Time
-	idle           bool
+	idle           bool // wait for more
+	demanded       bool // a reconciliation
 }
 
 func (r *round) run(ctx context.Context) error {
@@ -171,6 +176,9 @@ func (r *round) run(ctx context.Context) error {
 		return err
 	}
 	defer f.Close()
+	if err := r.reconcile(ctx, f); err != nil { // before the rest: what is fetched now is known of in a minute
+		return err
+	}
 	for {
 		if err := r.fetch(ctx, f); err != nil || !r.idle {
 			return err

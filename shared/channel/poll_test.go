@@ -3,12 +3,15 @@ package channel_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"emailchannel.dev/emailchannel/shared/channel"
+	"emailchannel.dev/emailchannel/shared/email"
 	"emailchannel.dev/emailchannel/shared/event"
 )
 
@@ -29,6 +32,10 @@ func (b *box) Open(context.Context, channel.Account, string, string) (channel.Fo
 func (b *box) Fetch(ctx context.Context, from channel.Cursor, most int, deliver func(context.Context, channel.Fetched) error) (channel.Cursor, error) {
 	from.UIDValidity = 1
 	for _, m := range b.mails[from.LastUID:min(len(b.mails), int(from.LastUID)+most)] {
+		if m == "" {
+			from.LastUID++
+			continue
+		}
 		if err := deliver(ctx, channel.Fetched{UID: from.LastUID + 1, UIDValidity: 1, Size: int64(len(m)), Body: io.LimitReader(strings.NewReader(m), 1<<20)}); err != nil {
 			return from, err
 		}
@@ -45,6 +52,18 @@ func (b *box) Wait(context.Context, time.Duration) (bool, error) {
 	b.mails, b.arriving = append(b.mails, b.arriving[0]), b.arriving[1:]
 	return true, nil
 }
+
+func (b *box) UIDs(_ context.Context, each func([]uint32) error) error {
+	var uids []uint32
+	for i, m := range b.mails {
+		if m != "" { // else it was expunged
+			uids = append(uids, uint32(i+1))
+		}
+	}
+	return each(uids)
+}
+
+func (b *box) UIDValidity() uint32 { return 1 }
 
 func (b *box) Close() { b.closed++ }
 
@@ -108,5 +127,78 @@ func TestPollIdles(t *testing.T) {
 		if got := d.bus.count(event.TopicReceived); got != want || server.asked != 1 || server.closed != 1 {
 			t.Errorf("idle %t: %d mails over %d connections, %d closed", idle, got, server.asked, server.closed)
 		}
+	}
+}
+
+// AC-8: what the server has and nothing is known of is fetched again, whoever
+// lost it; the numbers add up; what is accounted for is not looked up again.
+func TestReconciliation(t *testing.T) {
+	d := newDesks(t)
+	server := &box{}
+	for i := range 70 {
+		server.mails = append(server.mails, fmt.Sprintf("From: <c%d@customer.example>\r\nTo: support@example.com\r\nSubject: %d\r\nMessage-ID: <%d@customer.example>\r\n\r\nHello.\r\n", i, i, i))
+	}
+	server.mails[10] = "\r\n"           // fails for good
+	server.mails[11] = server.mails[12] // twice
+	poll := channel.Poll{Docs: d.docs, Archive: d.archive, Bus: d.bus, Secrets: d.secrets, Mail: server, Config: d.desk.Config, Now: d.clock, Batch: 100}
+	told := 0
+	receive := func(lost ...uint32) {
+		t.Helper()
+		for _, m := range d.bus.sent[event.TopicReceived][told:] {
+			told++
+			var e event.Received
+			if read(t, m, &e); !slices.Contains(lost, e.UID) {
+				if err := d.receive(d.archive).Handle(t.Context(), e, 1); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	report := func() channel.Reconciliation {
+		t.Helper()
+		all, err := d.admin.Reconciliations(t.Context(), "support")
+		if err != nil || len(all) != 1 {
+			t.Fatalf("%+v, %v", all, err)
+		}
+		r := all[0]
+		if r.OnServer != r.Before+r.Known+r.Quarantined+r.Repaired+r.Gone {
+			t.Fatalf("does not add up: %+v", r)
+		}
+		return r
+	}
+	tick := func(e event.Poll) {
+		t.Helper()
+		if err := poll.Handle(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tick(event.Poll{Account: "support"})
+	receive(5, 33) // two events are lost
+	tick(event.Poll{Account: "support"})
+	if r := report(); r.OnServer != 70 || r.Known != 67 || r.Quarantined != 1 || r.Repaired != 2 || !slices.Equal(r.Missing, []uint32{5, 33}) {
+		t.Fatalf("%+v", r)
+	}
+	receive()
+	for i := 70; i < 140; i++ {
+		server.mails = append(server.mails, fmt.Sprintf("From: <c@customer.example>\r\nTo: support@example.com\r\nMessage-ID: <%d@customer.example>\r\n\r\nHello.\r\n", i))
+	}
+	tick(event.Poll{Account: "support"}) // within the day nothing is compared
+	receive(80, 100)
+	server.mails[99] = "" // UID 100 was expunged before anybody looked
+	if r := report(); r.OnServer != 70 {
+		t.Fatalf("%+v", r)
+	}
+	d.pass(24 * time.Hour)
+	tick(event.Poll{Account: "support"})
+	if r := report(); r.OnServer != 139 || r.Before != 70 || r.Known != 68 || r.Repaired != 1 || !slices.Equal(r.Missing, []uint32{80}) {
+		t.Fatalf("%+v", r)
+	}
+	receive()
+	for _, uid := range []int{5, 33, 80} {
+		doc[channel.Mail](d, "mails/"+email.Fingerprint(fmt.Sprintf("%d@customer.example", uid-1)))
+	}
+	tick(event.Poll{Account: "support", Reconcile: true}) // on demand
+	if r := report(); r.OnServer != 139 || r.Before != 139 || r.Repaired != 0 {
+		t.Fatalf("%+v", r)
 	}
 }

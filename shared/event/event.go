@@ -25,7 +25,8 @@ const (
 
 // Poll asks for one account to be polled; without an account, for all.
 type Poll struct {
-	Account string `json:"account,omitempty"`
+	Account   string `json:"account,omitempty"`
+	Reconcile bool   `json:"reconcile,omitempty"` // compare the mailbox with what became of its mail, however lately that was done
 }
 
 // Received points to a raw mail in the archive.

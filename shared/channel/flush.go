@@ -182,8 +182,17 @@ func (b *batch) create(ctx context.Context, j *job) error {
 }
 
 // ticketless ends an operation for which there is no ticket: a merge has made
-// the creation needless, or it was parked.
+// the creation needless, or it was parked. While it is still to be made, as
+// after an outage that left more than a batch, that comes first.
 func (b *batch) ticketless(ctx context.Context, j *job) error {
+	first, err := find[Operation](ctx, b.Docs, Query{Collection: "crmops", Where: []Where{{"record", "==", j.op.Record}, {"kind", "==", crm.Create}, {"state", "==", OpPending}}, Limit: 1})
+	if err != nil {
+		return err
+	}
+	if len(first) > 0 {
+		j.op = first[0]
+		return b.create(ctx, j)
+	}
 	facts, err := b.facts(ctx, j.op.Record)
 	if err == nil && facts.MergedInto != "" {
 		return b.done(ctx, j, nil)

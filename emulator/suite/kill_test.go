@@ -21,8 +21,9 @@ import (
 
 const killsPerStep = 3
 
-// TestKillAtEveryStep ends the functions process at each named step, three
-// times within 200 mails, with whatever else was running at that moment.
+// TestKillAtEveryStep shows OP-4, and CR-6 and AG-3 under crashes: it ends the
+// functions process at each named step, three times within 200 mails, with
+// whatever else was running at that moment.
 func TestKillAtEveryStep(t *testing.T) {
 	mails := 200
 	if testing.Short() {

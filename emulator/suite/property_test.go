@@ -13,9 +13,9 @@ import (
 	"emailchannel.dev/emailchannel/emulator/replay"
 )
 
-// TestWhateverHappens feeds random threads, in any order and some twice, while
-// anything fails at random, and holds what must be true afterwards. The seed is
-// in the log; EMULATOR_SEED repeats it.
+// TestWhateverHappens shows OP-4 and AS-6: it feeds random threads, in any
+// order and some twice, while anything fails at random, and holds what must be
+// true afterwards. The seed is in the log; EMULATOR_SEED repeats it.
 func TestWhateverHappens(t *testing.T) {
 	seed, rounds := uint64(time.Now().UnixNano()), 4
 	if v := os.Getenv("EMULATOR_SEED"); v != "" {

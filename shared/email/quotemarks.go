@@ -10,6 +10,9 @@ var verbs = regexp.MustCompile(`(?i)(?:^|[\s>)"”])(?:wrote|writes|schrieb|gesc
 
 var verbAtEnd = regexp.MustCompile(`(?i)(?:wrote|schrieb|a écrit|escribió|ha scritto|escreveu|schreef|skrev|kirjoitti|napisał|написал)\s*$`)
 
+// longestVerb is in bytes: of most lines the end need not be looked at in full.
+const longestVerb = 32
+
 // starters begin an attribution, before the date.
 var starters = regexp.MustCompile(`(?i)^(?:on|am|le|el|il|em|op|den|dne|dnia|w dniu|в|at|in data|il giorno|a[sz]?|pe|ke|to|ti|ma|la|su|os?|dana|στις|vào|pada|ในวันที่|tarihinde|בתאריך|في)\s`)
 
@@ -26,7 +29,7 @@ func (f *folder) attribution(i int) (begin int, ok bool) {
 	lines := f.lines
 	l := strings.Trim(strings.TrimSpace(lines[i]), "- ")
 	colon := strings.HasSuffix(l, ":") || strings.HasSuffix(l, "：")
-	if l == "" || !colon && !verbAtEnd.MatchString(l) {
+	if l == "" || !colon && !verbAtEnd.MatchString(l[max(0, len(l)-longestVerb):]) {
 		return 0, false
 	}
 	if f.tries++; f.tries > maxTries {

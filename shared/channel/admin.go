@@ -122,8 +122,9 @@ func (a *Admin) PutSettings(ctx context.Context, s Settings, token string) (*Set
 			return err
 		}
 		s.Version, s.UpdatedAt = 1, a.Now().UTC()
+		s.Storage = Storage{} // [AdminStorage]'s, whatever the caller sent
 		if have != nil {
-			s.Version = have.Version + 1
+			s.Version, s.Storage = have.Version+1, have.Storage
 		}
 		tx.Set(settingsPath, s)
 		return nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -119,6 +120,34 @@ func TestSaveAndTestStorage(t *testing.T) {
 	}
 	if _, err := d.secrets.Get(t.Context(), strings.Fields(probed[0])[1]); err == nil {
 		t.Error("a test saved the credentials")
+	}
+}
+
+// Whoever saves the other settings says nothing about storage.
+func TestSettingsKeepTheStorage(t *testing.T) {
+	d := newDesks(t)
+	a := channel.AdminStorage{Admin: &d.admin}
+	if _, err := a.PutStorage(t.Context(), channel.Storage{Period: channel.Days90}, ""); err != nil {
+		t.Fatal(err)
+	}
+	want, err := a.PutStorage(t.Context(), channel.Storage{Period: channel.Days30, Destination: channel.Destination{Kind: "gcs", Bucket: "other"}}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := d.admin.Settings(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, sent := range []channel.Storage{{}, {Period: channel.Years3, Destination: channel.Destination{Kind: "gcs", Bucket: "mine"}}} {
+		set.Company, set.Storage = "Example", sent
+		saved, err := d.admin.PutSettings(t.Context(), *set, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		now, err := a.Storage(t.Context())
+		if err != nil || !reflect.DeepEqual(now, want) || !reflect.DeepEqual(saved.Storage, *want) {
+			t.Errorf("storage is %+v and was %+v, %v", now, want, err)
+		}
 	}
 }
 

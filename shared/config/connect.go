@@ -22,10 +22,12 @@ import (
 // Clients are the connections that most functions need.
 type Clients struct {
 	Docs    *store.Store
-	Archive *archive.GCS
+	Archive *channel.Destinations
 	Bus     Bus
 	Secrets channel.Vault
 	Config  *channel.Configuration
+
+	storages *storages
 }
 
 // Connect makes the clients. It reports every variable that is missing.
@@ -47,11 +49,17 @@ func (e Env) Connect(ctx context.Context) (*Clients, error) {
 	if err != nil {
 		return nil, err
 	}
-	secrets, err := secret.NewManager(ctx, project, e.options("SECRETS_EMULATOR_HOST")...)
+	manager, err := secret.NewManager(ctx, project, e.options("SECRETS_EMULATOR_HOST")...)
 	if err != nil {
 		return nil, err
 	}
-	return &Clients{Docs: docs, Archive: files, Bus: Bus{b}, Secrets: &kept{Manager: secrets}, Config: channel.NewConfiguration(docs)}, nil
+	secrets, settings := &kept{Manager: manager}, channel.NewConfiguration(docs)
+	stores, err := e.storages(secrets, files)
+	if err != nil {
+		return nil, err
+	}
+	objects := &channel.Destinations{Config: settings, Local: files, Connect: stores.connect}
+	return &Clients{Docs: docs, Archive: objects, Bus: Bus{b}, Secrets: secrets, Config: settings, storages: stores}, nil
 }
 
 // agent is the User-Agent by which an emulator counts operations per function.

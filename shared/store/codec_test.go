@@ -118,6 +118,7 @@ func TestDocumentTypes(t *testing.T) {
 	for _, v := range []any{
 		channel.Settings{}, channel.Account{}, channel.Queue{}, channel.Agent{}, channel.Team{}, channel.Cursor{}, channel.Mail{}, channel.Session{}, channel.Message{},
 		channel.History{}, channel.Outbound{}, channel.CRMRecord{}, channel.Operation{}, channel.Quarantined{}, channel.DeadLetter{}, channel.Lease{}, channel.Login{}, channel.Discard{},
+		channel.Erasure{}, channel.ErasedItem{},
 	} {
 		typ := reflect.TypeOf(v)
 		t.Run(typ.Name(), func(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/emersion/go-msgauth/dkim"
 	"github.com/google/go-cmp/cmp"
+	"github.com/jhillyerd/enmime/v2"
 	"pgregory.net/rapid"
 )
 
@@ -233,6 +234,21 @@ func TestComposeParseRoundTrip(t *testing.T) {
 		}
 		if len(m.Degraded) > 0 || m.MessageID != d.MessageID || !m.Date.Equal(d.Date) {
 			t.Fatalf("degraded %q, ID %s, date %v", m.Degraded, m.MessageID, m.Date)
+		}
+		e, err := enmime.ReadEnvelope(bytes.NewReader(raw.Bytes()))
+		if err != nil || len(e.Errors) > 0 || len(e.Attachments) != 1 {
+			t.Fatalf("enmime: %v, %v, %d attachments\n%s", err, e.Errors, len(e.Attachments), raw.String())
+		}
+		from, err := e.AddressList("From")
+		if err != nil || len(from) != 1 {
+			t.Fatalf("enmime: From %v, %v", from, err)
+		}
+		if strings.Contains(d.From.Name, "=?") { // enmime decodes what it has decoded once more
+			from[0].Name = d.From.Name
+		}
+		have = []string{e.GetHeader("Subject"), from[0].Name, trimLines(unixLines(e.Text)), e.HTML, e.Attachments[0].FileName, string(e.Attachments[0].Content)}
+		if diff := cmp.Diff(want, have); diff != "" {
+			t.Fatalf("enmime reads: -want +have:\n%s\n%s", diff, raw.String())
 		}
 	})
 }

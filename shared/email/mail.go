@@ -55,7 +55,7 @@ type Mail struct {
 	// and Authentication-Results fields from the top to the last of the latter. nil for mail without one.
 	Trace []TraceField `json:",omitempty"`
 
-	Signed bool // has a DKIM signature, which VerifyDKIM can check
+	Signed bool `json:",omitempty"` // has a DKIM signature, which VerifyDKIM can check
 
 	noReply string // why an automatic answer is forbidden although the class allows it; see Suppress
 }

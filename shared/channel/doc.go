@@ -2,7 +2,9 @@
 // [Poll] fetches mail, [Receive] makes sessions of it, [Assign] gives them to
 // agents, [Respond] writes auto-responses, [Send] delivers, [Record] and
 // [Flush] tell the CRM, [Sweep] moves what fell due and resumes what got
-// stuck, [Desk] is the agents' work and [Admin] the settings.
+// stuck, [Desk] is the agents' work and [Admin] the settings. [Purge] deletes
+// what is over its storage period, [Erase] what was stored of an end user, and
+// [Remail] processes archived mail once more.
 //
 // # How nothing is lost and nothing happens twice
 //
@@ -34,5 +36,7 @@
 //	outbound/{id}                    Outbound: a mail on its way out
 //	records/{session}                CRMRecord;  crmops/{id}  Operation
 //	quarantine/{source}              Quarantined;  deadletters/{id}  DeadLetter
+//	erasures/{id}                    Erasure, a receipt, with items/{id}  ErasedItem
+//	logins/{account}                 Login: the last to both servers;  discards/{secret}  Discard
 //	leases/{name}                    Lease
 package channel

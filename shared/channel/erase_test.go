@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"emailchannel.dev/emailchannel/shared/channel"
+	"emailchannel.dev/emailchannel/shared/email"
 	"emailchannel.dev/emailchannel/shared/event"
 )
 
@@ -102,7 +103,8 @@ func (d *desks) cleosCase() string {
 	err = d.docs.Write(d.Context(), func(tx channel.Tx) {
 		tx.Set("records/"+id, channel.CRMRecord{Session: id, CRM: "zendesk", Ticket: "77"})
 		tx.Set("crmops/op1", channel.Operation{ID: "op1", Record: id, State: channel.OpPending})
-		tx.Patch("outbound/"+sent.Outbound.ID, map[string]any{"answer": "550 " + cleoAddress + " unknown", "refused": map[string]string{cleoAddress: "550"}, "bounced": cleoAddress})
+		tx.Patch("outbound/"+sent.Outbound.ID, map[string]any{"answer": "550 " + cleoAddress + " unknown", "results": map[string]channel.Result{cleoAddress: {State: channel.Rejected, Answer: "no such user"}}, "due": d.clock(), "bounced": cleoAddress})
+		tx.Patch("sessions/"+id+"/messages/"+cleo.fingerprint(), map[string]any{"authentication": email.Authentication{From: "cleo.example"}})
 		tx.Set("sessions/"+id+"/history/h1", channel.History{ID: "h1", Session: id, Kind: "subject_edited", At: d.clock(), From: "Broken lamp", To: "Lamp of Cleo", Note: "by hand"})
 	})
 	if err != nil {
@@ -287,6 +289,27 @@ func TestEraseAParticipant(t *testing.T) {
 	}
 	if !slices.Equal(kept, []string{otto.object()}) {
 		t.Errorf("the receipt says as kept: %q", kept)
+	}
+}
+
+// Of a mail to several, what became of it for the others stays.
+func TestEraseARecipient(t *testing.T) {
+	d := newDesks(t)
+	id := d.receives(mail{id: "1@other.example", from: "Otto <otto@other.example>", to: "support@example.com", subject: "Invoice", text: "Please", uid: 1})
+	sent, err := d.desk.Reply(t.Context(), ana, id, channel.Words{Key: "r", Text: "Here it is", Cc: []email.Address{{Name: "Cleo", Addr: cleoAddress}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = d.docs.Write(t.Context(), func(tx channel.Tx) {
+		results := map[string]channel.Result{cleoAddress: {State: channel.Rejected}, "otto@other.example": {State: channel.Accepted}}
+		tx.Patch("outbound/"+sent.Outbound.ID, map[string]any{"state": string(channel.Accepted), "results": results})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.erase(cleoAddress)
+	if o := doc[channel.Outbound](d, "outbound/"+sent.Outbound.ID); len(o.To) != 1 || len(o.Results) != 1 || o.Results["otto@other.example"].State != channel.Accepted {
+		t.Errorf("%+v", o)
 	}
 }
 

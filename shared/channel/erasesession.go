@@ -2,6 +2,7 @@ package channel
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
@@ -102,7 +103,7 @@ func (r *erasure) message(ctx context.Context, m Message, whole bool) error {
 			r.entomb(tx, m.ID)
 		}
 		if m.Outbound != "" {
-			tx.Patch(outboundPath(m.Outbound), map[string]any{"to": []string{}, "to_hash": nil, "answer": nil, "refused": nil, "bounced": nil, "object": ""})
+			tx.Patch(outboundPath(m.Outbound), map[string]any{"to": []string{}, "to_hash": nil, "answer": nil, "results": nil, "bounced": nil, "object": "", "due": nil})
 		}
 	})
 }
@@ -129,7 +130,7 @@ func (r *erasure) blank(m Message) map[string]any {
 	now := r.Now().UTC()
 	fields := map[string]any{
 		"text": "", "html": nil, "attachments": nil, "raw": "", "subject": "", "message_id": "", "in_reply_to": nil, "references": nil,
-		"to": []string{}, "cc": nil, "reply_to": nil, "bounced": nil, "class_reason": nil, "retention_at": now, "purged_at": now,
+		"to": []string{}, "cc": nil, "reply_to": nil, "bounced": nil, "class_reason": nil, "authentication": nil, "retention_at": now, "purged_at": now,
 	}
 	if m.Direction == In {
 		fields["from"] = email.Address{}
@@ -173,8 +174,10 @@ func (r *erasure) mention(ctx context.Context, m Message) error {
 				return errSending // whom it goes to is not changed behind an agent's back
 			}
 			if o != nil {
-				rest := slices.DeleteFunc(slices.Clone(o.To), func(to string) bool { return email.Normalize(to) == r.address })
-				tx.Patch(outboundPath(m.Outbound), map[string]any{"to": rest, "answer": nil, "refused": nil, "bounced": nil})
+				his := func(to string) bool { return email.Normalize(to) == r.address }
+				rest := slices.DeleteFunc(slices.Clone(o.To), his)
+				maps.DeleteFunc(o.Results, func(to string, _ Result) bool { return his(to) })
+				tx.Patch(outboundPath(m.Outbound), map[string]any{"to": rest, "answer": nil, "results": o.Results, "bounced": nil})
 			}
 		}
 		tx.Patch(messagePath(m.Session, m.ID), fields)

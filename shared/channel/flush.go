@@ -352,8 +352,14 @@ func missing[T any](v *T, what, id string) error {
 	return fmt.Errorf("%s %s: %w", what, id, ErrMissing)
 }
 
+// deleted stands in a ticket for a text that the channel has no more.
+const deleted = "[The content was deleted: its storage period is over, or it was erased]"
+
 func (b *batch) post(m Message) crm.Post {
 	p := crm.Post{ID: m.ID, Link: b.cat.ConsoleURL + "/sessions/" + m.Session + "#" + m.ID, At: m.At, From: m.From.Addr, Agent: m.Agent, Subject: m.Subject, Text: m.Text, Auto: m.Auto}
+	if !m.PurgedAt.IsZero() {
+		p.Text = deleted
+	}
 	for i, to := range m.To {
 		if i > 0 {
 			p.To += ", "

@@ -1,0 +1,51 @@
+package channel_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"emailchannel.dev/emailchannel/shared/channel"
+	"emailchannel.dev/emailchannel/shared/crm"
+)
+
+// A comment that comes after the storage period says so, rather than nothing.
+func TestTheTicketIsToldOfDeletedContent(t *testing.T) {
+	d := newDesks(t)
+	settings := doc[channel.Settings](d, "settings/channel")
+	settings.CRM.Kind, settings.CRM.Seconds, settings.Record = "zendesk", 1, crm.Default()
+	if err := d.docs.Write(t.Context(), func(tx channel.Tx) { tx.Set("settings/channel", settings) }); err != nil {
+		t.Fatal(err)
+	}
+	d.keepFor(channel.Days30)
+	id := d.receives(cleo)
+	d.pass(31 * day)
+	late := cleo
+	late.id, late.uid, late.inReplyTo, late.text = "2@customer.example", 2, cleo.id, "Any news?"
+	if s := d.receives(late); s != id {
+		t.Fatalf("session %s, not %s", s, id)
+	}
+	d.run(d.purge())
+	now := d.clock()
+	if err := d.docs.Write(t.Context(), func(tx channel.Tx) {
+		tx.Set("records/"+id, channel.CRMRecord{Session: id, CRM: "zendesk", Ticket: "77"})
+		tx.Set("crmops/op1", channel.Operation{ID: "op1", Record: id, Kind: crm.Comment, State: channel.OpPending, Due: now, At: now})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	told := &ledger{}
+	flush := channel.Flush{Docs: d.docs, Config: d.fresh(), Now: d.clock, Connect: func(context.Context, channel.CRMSettings) (channel.CRM, error) { return told, nil }}
+	d.pass(time.Minute)
+	if err := flush.Handle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(told.changed) != 2 {
+		t.Fatalf("told: %+v", told.changed)
+	}
+	for i, want := range []string{"[The content was deleted", "Any news?"} {
+		if body := told.changed[i].Body; !strings.Contains(body, want) || !strings.Contains(body, "Subject: Broken lamp") {
+			t.Errorf("comment %d: %q", i, body)
+		}
+	}
+}

@@ -1,6 +1,6 @@
 // Package api is the function that people and programs work with over HTTP:
-// the settings, the sessions with everything that agents do to them, and what
-// got stuck. openapi.yaml describes it and is served at /v1/openapi.yaml.
+// the settings, the sessions with everything that agents do to them, how long
+// mail is kept, and what got stuck. openapi.yaml describes it and is served at /v1/openapi.yaml.
 //
 // Every failure is a problem of RFC 9457 that names what is wrong. Bodies are
 // read strictly: a field that is not known is refused by name, not ignored.
@@ -18,6 +18,7 @@ import (
 
 	"emailchannel.dev/emailchannel/shared/channel"
 	"emailchannel.dev/emailchannel/shared/config"
+	"emailchannel.dev/emailchannel/shared/email"
 )
 
 func init() { functions.HTTP("API", config.Function("api", Handler)) }
@@ -40,11 +41,19 @@ func Handler(ctx context.Context, env config.Env) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	lookup, err := env.LookupTXT()
+	if err != nil {
+		return nil, err
+	}
+	admin := &channel.Admin{Docs: c.Docs, Secrets: c.Secrets, Bus: c.Bus, Mail: mail, Schedule: jobs, Now: env.Now}
 	return New(Deps{
-		Desk:  &channel.Desk{Docs: c.Docs, Archive: c.Archive, Bus: c.Bus, Secrets: c.Secrets, Config: c.Config, Now: env.Now},
-		Admin: &channel.Admin{Docs: c.Docs, Secrets: c.Secrets, Bus: c.Bus, Mail: mail, Schedule: jobs, Now: env.Now},
-		Read:  &channel.Read{Docs: c.Docs, Archive: c.Archive},
-		Auth:  callers,
+		Desk:    &channel.Desk{Docs: c.Docs, Archive: c.Archive, Bus: c.Bus, Secrets: c.Secrets, Config: c.Config, Now: env.Now},
+		Admin:   admin,
+		Storage: &channel.AdminStorage{Admin: admin, Probe: c.Probe},
+		Read:    &channel.Read{Docs: c.Docs, Archive: c.Archive},
+		Erase:   &channel.Erase{Docs: c.Docs, Objects: c.Archive, Now: env.Now},
+		Remail:  &channel.Remail{Receive: &channel.Receive{Docs: c.Docs, Archive: c.Archive, Bus: c.Bus, Secrets: c.Secrets, Config: c.Config, Now: env.Now, Limits: email.DefaultLimits(), LookupTXT: lookup}},
+		Auth:    callers,
 	}), nil
 }
 

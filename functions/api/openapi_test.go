@@ -9,6 +9,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"gopkg.in/yaml.v3"
 
+	"emailchannel.dev/emailchannel/shared/archive"
 	"emailchannel.dev/emailchannel/shared/auth"
 	"emailchannel.dev/emailchannel/shared/channel"
 	"emailchannel.dev/emailchannel/shared/crm"
@@ -92,6 +93,8 @@ func TestSchemasHaveTheFieldsOfTheirTypes(t *testing.T) {
 		"Session": reflect.TypeFor[channel.Session](), "Message": reflect.TypeFor[channel.Message](), "Attachment": reflect.TypeFor[channel.Attachment](), "History": reflect.TypeFor[historyView](),
 		"Mail": reflect.TypeFor[letter](), "Sent": reflect.TypeFor[channel.Sent](), "StateResult": reflect.TypeFor[channel.StateResult](),
 		"Outbound": reflect.TypeFor[channel.Outbound](), "Quarantined": reflect.TypeFor[channel.Quarantined](), "Received": reflect.TypeFor[event.Received](),
+		"Storage": reflect.TypeFor[channel.Storage](), "StorageInput": reflect.TypeFor[storageBody](), "S3Key": reflect.TypeFor[archive.S3Key](), "Destination": reflect.TypeFor[channel.Destination](), "StorageTest": reflect.TypeFor[storageTest](),
+		"Hold": reflect.TypeFor[channel.Hold](), "Erasure": reflect.TypeFor[channel.ErasureReceipt](), "ErasedItem": reflect.TypeFor[channel.ErasedItem](), "Replayed": reflect.TypeFor[channel.Replayed](), "Difference": reflect.TypeFor[channel.Difference](),
 		"DeadLetter": reflect.TypeFor[channel.DeadLetter](), "Operation": reflect.TypeFor[channel.Operation](),
 	}
 	written := map[string]bool{"Time": true, "State": true, "NewMail": true} // words, and one that the walk sends

@@ -13,6 +13,7 @@ var (
 	everybody   = []auth.Role{auth.RoleAgent, auth.RoleSupervisor, auth.RoleAdmin, auth.RoleService}
 	supervisors = []auth.Role{auth.RoleSupervisor, auth.RoleAdmin}
 	admins      = []auth.Role{auth.RoleAdmin}
+	erasers     = []auth.Role{auth.RoleAdmin, auth.RoleService}
 )
 
 // routes is everything that the API has. openapi.yaml describes it, and a test
@@ -25,6 +26,9 @@ func (s *server) routes() []route {
 
 		{get, "/v1/settings", supervisors, ok, s.getSettings},
 		{put, "/v1/settings", admins, ok, s.putSettings},
+		{get, "/v1/storage", supervisors, ok, s.getStorage},
+		{put, "/v1/storage", admins, ok, s.putStorage},
+		{post, "/v1/storage/test", admins, ok, s.testStorage},
 
 		{get, "/v1/accounts", supervisors, ok, s.listAccounts},
 		{get, "/v1/accounts/{id}", supervisors, ok, s.getAccount},
@@ -66,13 +70,19 @@ func (s *server) routes() []route {
 		{post, "/v1/sessions/{id}/pause", agents, ok, s.pause},
 		{post, "/v1/sessions/{id}/resolve", agents, ok, s.resolve},
 		{post, "/v1/sessions/{id}/activate", agents, ok, s.activate},
+		{post, "/v1/sessions/{id}/hold", supervisors, ok, s.hold},
+		{del, "/v1/sessions/{id}/hold", supervisors, ok, s.release},
 		{post, "/v1/bulk/session-states", everybody, ok, s.bulkStates},
+
+		{post, "/v1/erasures", erasers, ok, s.erase},
+		{get, "/v1/erasures/{id}", erasers, ok, s.getErasure},
 
 		{get, "/v1/outbound", supervisors, ok, s.listOutbound},
 		{post, "/v1/outbound/{id}/resolve", agents, ok, s.settle},
 
 		{get, "/v1/quarantine", supervisors, ok, s.listQuarantine},
 		{post, "/v1/quarantine/{id}/retry", admins, none, s.retryQuarantined},
+		{post, "/v1/mails/replay", admins, ok, s.replayMail},
 		{get, "/v1/dead-letters", supervisors, ok, s.listDeadLetters},
 		{post, "/v1/dead-letters/{id}/replay", admins, none, s.replayDeadLetter},
 		{del, "/v1/dead-letters/{id}", admins, none, s.deleteDeadLetter},

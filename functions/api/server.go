@@ -22,10 +22,13 @@ import (
 
 // Deps are what the API is made of.
 type Deps struct {
-	Desk  *channel.Desk
-	Admin *channel.Admin
-	Read  *channel.Read
-	Auth  interface {
+	Desk    *channel.Desk
+	Admin   *channel.Admin
+	Storage *channel.AdminStorage
+	Read    *channel.Read
+	Erase   *channel.Erase
+	Remail  *channel.Remail
+	Auth    interface {
 		Authenticate(*http.Request) (auth.Identity, error)
 	}
 }

@@ -141,11 +141,16 @@ func newClient(t *testing.T) *client {
 		role, name, _ := strings.Cut(who, ":")
 		tokens[name] = auth.Identity{Email: name + "@example.com", Role: auth.Role(role)}
 	}
+	receive := channel.Receive{Docs: docs, Archive: files{a}, Bus: a, Config: config, Now: time.Now, Limits: email.DefaultLimits()}
+	admin := &channel.Admin{Docs: docs, Secrets: vault{a}, Bus: a, Mail: a, Schedule: a, Now: time.Now}
 	web := httptest.NewServer(New(Deps{
-		Desk:  &channel.Desk{Docs: docs, Archive: files{a}, Bus: a, Config: config, Now: time.Now},
-		Admin: &channel.Admin{Docs: docs, Secrets: vault{a}, Bus: a, Mail: a, Schedule: a, Now: time.Now},
-		Read:  &channel.Read{Docs: docs, Archive: files{a}},
-		Auth:  &auth.Authenticator{Bearer: []auth.Tokens{tokens}},
+		Desk:    &channel.Desk{Docs: docs, Archive: files{a}, Bus: a, Config: config, Now: time.Now},
+		Admin:   admin,
+		Storage: &channel.AdminStorage{Admin: admin, Probe: a.probe},
+		Read:    &channel.Read{Docs: docs, Archive: files{a}},
+		Erase:   &channel.Erase{Docs: docs, Objects: files{a}, Now: time.Now},
+		Remail:  &channel.Remail{Receive: &receive},
+		Auth:    &auth.Authenticator{Bearer: []auth.Tokens{tokens}},
 	}))
 	t.Cleanup(web.Close)
 	router, err := legacy.NewRouter(load(t))
@@ -155,8 +160,7 @@ func newClient(t *testing.T) *client {
 	for _, mediaType := range []string{"message/rfc822", "application/yaml", "image/png", "text/calendar"} {
 		openapi3filter.RegisterBodyDecoder(mediaType, openapi3filter.FileBodyDecoder)
 	}
-	return &client{T: t, url: web.URL, docs: docs, around: a, router: router, seen: map[string]bool{},
-		receive: channel.Receive{Docs: docs, Archive: files{a}, Bus: a, Config: config, Now: time.Now, Limits: email.DefaultLimits()}}
+	return &client{T: t, url: web.URL, docs: docs, around: a, router: router, seen: map[string]bool{}, receive: receive}
 }
 
 // do sends a request and returns the status, the header and the body.
@@ -307,6 +311,7 @@ func TestWalk(t *testing.T) {
 		c.want(200, "adam", "PUT", "/v1/"+path, c.want(200, "adam", "GET", "/v1/"+path, nil))
 	}
 	c.holidays()
+	c.keeping()
 	c.want(200, "ana", "POST", "/v1/agents/me/login", nil)
 	c.want(200, "ana", "POST", "/v1/agents/me/logout", nil)
 
@@ -347,6 +352,7 @@ func TestWalk(t *testing.T) {
 	}
 	c.want(201, "ana", "POST", "/v1/sessions", obj{"queue": "support", "to": []obj{{"name": "Cleo", "addr": "cleo@customer.example"}}, "subject": "News", "text": "It is ready."}, "Idempotency-Key", "s1")
 	c.trouble(sent["outbound"].(obj)["id"].(string))
+	c.forgetting(first, messages[0].(obj)["id"].(string))
 
 	c.want(204, "adam", "DELETE", "/v1/queues/billing?move_to=support", nil)
 	c.want(204, "adam", "DELETE", "/v1/accounts/billing", nil)

@@ -123,7 +123,7 @@ func printAddrs(w io.Writer, addrs suite.Addrs) {
 		name := v.Type().Field(i).Tag.Get("json")
 		addr := v.Field(i).String()
 		switch name {
-		case "http", "zendesk", "storage":
+		case "http", "zendesk", "storage", "s3":
 			addr = "http://" + addr
 		}
 		fmt.Fprintf(w, "%-10s %s\n", strings.ToLower(name), addr)

@@ -3,6 +3,7 @@ package suite
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"os"
 
 	"emailchannel.dev/emailchannel/shared/channel"
@@ -88,8 +89,8 @@ func (s *Suite) Totals() (reads, writes, deletes, storageWrites, published int64
 	return reads, writes, deletes, storageWrites, int64(s.pubsub.Stats().Published), tickets
 }
 
-// repoint gives the accounts and the CRM the suite's present addresses: with
-// free ports a data directory finds others at each start.
+// repoint gives the accounts, the CRM and the destinations of mail the suite's
+// present addresses: with free ports a data directory finds others at each start.
 func (s *Suite) repoint(ctx context.Context) error {
 	return s.Docs().Update(ctx, func(ctx context.Context, tx channel.Tx) error {
 		var set channel.Settings
@@ -124,7 +125,22 @@ func (s *Suite) repoint(ctx context.Context) error {
 				s.bell.know(a.Address, a.ID)
 			}
 		}
-		tx.Patch("settings/channel", map[string]any{"version": channel.Inc(1), "crm.base_url": "http://" + s.Addrs.Zendesk, "console_url": "http://" + s.Addrs.HTTP})
+		fields := map[string]any{"version": channel.Inc(1), "crm.base_url": "http://" + s.Addrs.Zendesk, "console_url": "http://" + s.Addrs.HTTP}
+		if set.Storage.Destination != (channel.Destination{}) || set.Storage.Earlier != nil {
+			s.here(&set.Storage.Destination)
+			for i := range set.Storage.Earlier {
+				s.here(&set.Storage.Earlier[i])
+			}
+			fields["storage"] = set.Storage
+		}
+		tx.Patch("settings/channel", fields)
 		return nil
 	})
+}
+
+// here gives a destination in the suite's S3 its present address.
+func (s *Suite) here(d *channel.Destination) {
+	if u, err := url.Parse(d.Endpoint); err == nil && d.Kind == channel.KindS3 && u.Hostname() == "127.0.0.1" {
+		d.Endpoint = "http://" + s.Addrs.S3
+	}
 }

@@ -14,7 +14,8 @@ var page = template.Must(template.New("page").Parse(`<!doctype html>
 th,td{text-align:left;padding:.3rem .6rem;border-bottom:1px solid #ddd;vertical-align:top}th{font-weight:600}code{background:#f4f4f4;padding:0 .3em}</style></head><body>
 <h1>emailchannel, locally</h1>
 <p>It is <b>{{.Now.Format "Mon, 02 Jan 2006 15:04:05 MST"}}</b>{{if .Frozen}} (stopped){{end}}.
-Send mail to {{range $i, $a := .Inboxes}}{{if $i}}, {{end}}<code>{{$a}}</code>{{end}} at <code>{{.Addrs.SMTP}}</code>; read any mailbox at <code>{{.Addrs.IMAP}}</code> with the password <code>demo</code>.</p>
+Send mail to {{range $i, $a := .Inboxes}}{{if $i}}, {{end}}<code>{{$a}}</code>{{end}} at <code>{{.Addrs.SMTP}}</code>; read any mailbox at <code>{{.Addrs.IMAP}}</code> with the password <code>demo</code>.
+S3 is at <code>http://{{.Addrs.S3}}</code>, bucket <code>{{.Bucket}}</code>, access key <code>{{.AccessKey}}</code>, secret key <code>{{.SecretKey}}</code>, paths in path style.</p>
 <p><a href="http://{{.Addrs.Zendesk}}/">Zendesk</a> · <a href="/v1/openapi.yaml">API</a> · <a href="/_emulator/stats">billed operations</a> · <a href="/_emulator/faults">faults</a></p>
 <h2>Latest sessions</h2>
 <table><tr><th>Session</th><th>State</th><th>Queue</th><th>Agent</th><th>From</th><th>Subject</th><th>Mails</th><th>Last activity</th></tr>
@@ -30,7 +31,9 @@ func (s *Suite) page(w http.ResponseWriter, r *http.Request) {
 		Addrs    Addrs
 		Inboxes  []string
 		Sessions []channel.Session
-	}{Now: s.Clock.Now(), Frozen: s.Clock.Frozen(), Addrs: s.Addrs}
+
+		Bucket, AccessKey, SecretKey string
+	}{Now: s.Clock.Now(), Frozen: s.Clock.Frozen(), Addrs: s.Addrs, Bucket: Bucket, AccessKey: S3AccessKey, SecretKey: S3SecretKey}
 	for addr := range s.Inboxes() {
 		v.Inboxes = append(v.Inboxes, addr)
 	}

@@ -29,6 +29,7 @@ import (
 	"emailchannel.dev/emailchannel/emulator/firestore"
 	"emailchannel.dev/emailchannel/emulator/mailserver"
 	"emailchannel.dev/emailchannel/emulator/pubsub"
+	"emailchannel.dev/emailchannel/emulator/s3"
 	"emailchannel.dev/emailchannel/emulator/scheduler"
 	"emailchannel.dev/emailchannel/emulator/secrets"
 	"emailchannel.dev/emailchannel/emulator/storage"
@@ -58,6 +59,7 @@ type Addrs struct {
 	Scheduler string `json:"scheduler"`
 	Secrets   string `json:"secrets"`
 	Zendesk   string `json:"zendesk"`
+	S3        string `json:"s3"`
 	SMTP      string `json:"smtp"`
 	IMAP      string `json:"imap"`
 }
@@ -66,7 +68,13 @@ type Addrs struct {
 const (
 	Project  = "demo"
 	Location = "local"
-	Bucket   = "mail"
+	Bucket   = "mail" // of Cloud Storage, and one of S3
+)
+
+// Credentials of the suite's S3.
+const (
+	S3AccessKey = "demo-key"
+	S3SecretKey = "demo-secret"
 )
 
 // Suite is a running local cloud.
@@ -87,6 +95,7 @@ type Suite struct {
 	scheduler *scheduler.Server
 	secrets   *secrets.Server
 	zendesk   *zendesk.Server
+	s3        *s3.Server
 	functions http.Handler // where requests for functions go
 	bell      *bell
 	clients   *config.Clients
@@ -149,6 +158,7 @@ var ports = []struct {
 	{"storage", 3, func(a *Addrs) *string { return &a.Storage }},
 	{"scheduler", 4, func(a *Addrs) *string { return &a.Scheduler }},
 	{"zendesk", 5, func(a *Addrs) *string { return &a.Zendesk }},
+	{"s3", 7, func(a *Addrs) *string { return &a.S3 }},
 	{"smtp", 2525 - DefaultPort, func(a *Addrs) *string { return &a.SMTP }},
 	{"imap", 1143 - DefaultPort, func(a *Addrs) *string { return &a.IMAP }},
 }
@@ -185,6 +195,10 @@ func (s *Suite) open() error {
 		return fmt.Errorf("storage: %w", err)
 	}
 	s.closing(s.storage.Close)
+	if s.s3, err = s3.Open(s3.Options{Dir: sub("s3"), Buckets: []string{Bucket}, AccessKey: S3AccessKey, SecretKey: S3SecretKey, Now: s.Clock.Now}); err != nil {
+		return err
+	}
+	s.closing(s.s3.Close)
 	if s.secrets, err = secrets.Open(secrets.Options{Dir: sub("secrets"), Now: s.Clock.Now}); err != nil {
 		return fmt.Errorf("secrets: %w", err)
 	}
@@ -265,6 +279,7 @@ func (s *Suite) serve() error {
 	}
 	s.grpc("scheduler", func(r grpc.ServiceRegistrar) { s.scheduler.Register(r); s.secrets.Register(r) })
 	s.http("storage", s.faulty("storage", s.storage.Handler()))
+	s.http("s3", s.faulty("s3", s.s3.Handler()))
 	s.http("zendesk", s.zendesk)
 	s.http("http", s.mux())
 	s.run(func() error { return s.Mail.ServeSMTP(s.listeners["smtp"]) })

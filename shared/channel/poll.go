@@ -79,14 +79,19 @@ const (
 // after that poll looked.
 func (p *Poll) Handle(ctx context.Context, e event.Poll) error {
 	cat, err := p.Config.Load(ctx)
-	if err != nil || !cat.Email { // CH-1: OFF leaves the servers alone
+	if err != nil {
 		return err
 	}
-	if e.Account == "" {
-		return p.fanOut(ctx, cat)
-	}
 	a, ok := cat.Accounts[e.Account]
-	if _, used := cat.QueueOf(e.Account); !ok || !used || a.OutboundOnly {
+	_, used := cat.QueueOf(e.Account)
+	switch polled := cat.Email && ok && used && !a.OutboundOnly; {
+	case e.Mail != nil && !polled:
+		return p.pass(ctx, *e.Mail, errors.New("its account is not polled"), 0, e.Round)
+	case !cat.Email: // CH-1: OFF leaves the servers alone
+		return nil
+	case e.Account == "":
+		return p.fanOut(ctx, cat)
+	case !polled:
 		return nil // its mail waits on the server
 	}
 	return locked(ctx, p.Docs, p.Now, "poll-"+a.ID, rand.Text(), pollLease, func() error { return p.account(ctx, e) })
@@ -108,8 +113,11 @@ func (p *Poll) fanOut(ctx context.Context, cat *Catalog) error {
 func (p *Poll) account(ctx context.Context, e event.Poll) error {
 	id := e.Account
 	a, err := get[Account](ctx, p.Docs, accountPath(id))
-	if err != nil || a == nil || p.Now().Before(a.Status.Retry) && !e.Reconcile {
+	if err != nil || a == nil || p.Now().Before(a.Status.Retry) && !e.Reconcile && e.Mail == nil {
 		return err
+	}
+	if e.Mail != nil {
+		return p.refetch(ctx, *a, *e.Mail, e.Round)
 	}
 	failed := p.folders(ctx, *a, e.Reconcile)
 	if err := p.status(ctx, *a, failed); err != nil || failed == nil {
@@ -200,17 +208,17 @@ func (r *round) fetch(ctx context.Context, f Folder) error {
 		cur = *have
 	}
 	for time.Since(r.start) < pollFor || r.idle {
-		next, err := f.Fetch(ctx, cur, r.Batch, func(ctx context.Context, m Fetched) error {
-			return r.take(ctx, r.account, r.folder, cur, m)
+		most := r.Batch
+		if cur.FailedUID != 0 { // alone, so that nothing but this mail can be to blame
+			most = 1
+		}
+		next, err := f.Fetch(ctx, cur, most, func(ctx context.Context, m Fetched) error {
+			return r.take(ctx, r.account, r.folder, m)
 		})
 		done := next.LastUID == cur.LastUID && next.UIDValidity == cur.UIDValidity
 		next.FailedUID, next.Tries = 0, 0
-		var bad *untaken
-		if errors.As(err, &bad) {
-			next.FailedUID, next.Tries = bad.uid, 1
-			if cur.FailedUID == bad.uid {
-				next.Tries = cur.Tries + 1
-			}
+		if werr := r.blame(ctx, cur, &next, err); werr != nil {
+			return errors.Join(err, werr)
 		}
 		fault.Step(ctx, "poll.fetched")
 		if !done || err != nil {
@@ -227,19 +235,7 @@ func (r *round) fetch(ctx context.Context, f Folder) error {
 	return nil
 }
 
-// untaken is the error of one mail that could not be taken.
-type untaken struct {
-	uid uint32
-	err error
-}
-
-func (u *untaken) Error() string { return fmt.Sprintf("UID %d: %v", u.uid, u.err) }
-func (u *untaken) Unwrap() error { return u.err }
-
-// maxTakes is after how many polls a mail that the server cannot deliver is passed.
-const maxTakes = 5
-
-func (p *Poll) take(ctx context.Context, a Account, folder string, cur Cursor, m Fetched) error {
+func (p *Poll) take(ctx context.Context, a Account, folder string, m Fetched) error {
 	src := event.Source{Account: a.ID, Folder: folder, UIDValidity: m.UIDValidity, UID: m.UID}
 	e := event.Received{Source: src, Object: "raw/" + src.Key() + ".eml", ReceivedAt: m.At.UTC(), Size: m.Size}
 	body := &watched{Reader: m.Body}
@@ -247,12 +243,7 @@ func (p *Poll) take(ctx context.Context, a Account, folder string, cur Cursor, m
 		if body.err == nil { // the archive is down, not the mail bad: wait for it
 			return fmt.Errorf("archive %s: %w", e.Object, err)
 		}
-		if cur.FailedUID != m.UID || cur.Tries < maxTakes {
-			return &untaken{m.UID, err}
-		}
-		return p.Docs.Write(ctx, func(tx Tx) {
-			tx.Set(quarantinePath(e.Key()), Quarantined{ID: digest(e.Key()), Event: e, Reason: "cannot be fetched: " + err.Error(), Tries: cur.Tries, At: p.Now().UTC()})
-		})
+		return &Unfetched{m.UID, err}
 	}
 	fault.Step(ctx, "poll.archived")
 	if err := p.Bus.Publish(ctx, event.TopicReceived, event.Encode(e)); err != nil {

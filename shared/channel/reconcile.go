@@ -2,6 +2,7 @@ package channel
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -149,8 +150,13 @@ func (c *comparison) repair(ctx context.Context) error {
 				return nil // it is gone, and this is its successor
 			}
 			taken = true
-			return c.take(ctx, c.round.account, c.Folder, cur, m)
+			return c.take(ctx, c.round.account, c.Folder, m)
 		})
+		var bad *Unfetched
+		if errors.As(err, &bad) { // else it would end every poll here
+			src := event.Source{Account: c.Account, Folder: c.Folder, UIDValidity: c.UIDValidity, UID: uid}
+			return errors.Join(err, c.pass(ctx, src, bad, 1, 0))
+		}
 		if err != nil {
 			return err
 		}

@@ -94,6 +94,10 @@ func (f folder) Fetch(ctx context.Context, from channel.Cursor, most int, delive
 			return deliver(ctx, channel.Fetched{UID: it.UID, UIDValidity: it.UIDValidity, At: it.InternalDate, Size: it.Size, Body: it.Body})
 		})
 	from.UIDValidity, from.LastUID = cur.UIDValidity, cur.LastUID
+	var bad *mailbox.FetchError
+	if errors.As(err, &bad) {
+		err = &channel.Unfetched{UID: bad.UID, Err: err}
+	}
 	return from, err
 }
 

@@ -25,8 +25,10 @@ const (
 
 // Poll asks for one account to be polled; without an account, for all.
 type Poll struct {
-	Account   string `json:"account,omitempty"`
-	Reconcile bool   `json:"reconcile,omitempty"` // compare the mailbox with what became of its mail, however lately that was done
+	Account   string  `json:"account,omitempty"`
+	Mail      *Source `json:"mail,omitempty"`      // nothing but this mail, which could not be fetched before
+	Round     int     `json:"round,omitempty"`     // how often it came back from quarantine
+	Reconcile bool    `json:"reconcile,omitempty"` // compare the mailbox with what became of its mail, however lately that was done
 }
 
 // Received points to a raw mail in the archive.

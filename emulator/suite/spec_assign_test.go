@@ -27,7 +27,7 @@ func staffed(s *channel.Seed, name string, p route.Policy, h hours.Hours, n int)
 }
 
 // Who gets which mail, and when. Each row has queues and agents of its own.
-func TestSpecAssignment(t *testing.T) {
+func specAssignment(t *testing.T) {
 	utc, tokyo := hours.Hours{Zone: "UTC"}, hours.Hours{Zone: "Asia/Tokyo"}
 	w := site(t, func(s *channel.Seed) {
 		s.Settings.Session.ClosedReopen.Days = 100

@@ -55,7 +55,7 @@ func channelOn(on bool) func(map[string]any) {
 }
 
 // A new channel is OFF; CH-1 switches it on, off and on.
-func TestSpecChannel(t *testing.T) {
+func specChannel(t *testing.T) {
 	w := site(t, func(s *channel.Seed) {
 		crm := s.Settings.CRM
 		s.Settings = channel.Defaults() // of a new channel

@@ -153,7 +153,7 @@ func withCRM(change func(*crm.Settings)) func(*channel.Seed) {
 
 // What the CRM gets by default: a ticket at the beginning, the thread at the
 // end. Every flush waits for a second of real time, so the rows share them.
-func TestSpecRecords(t *testing.T) {
+func specRecords(t *testing.T) {
 	w := site(t, withCRM(nil))
 	ina := w.mail(post{from: "Ina <ina@customer.example>", to: support})
 	cleo := w.mail(post{from: "Cleo Customer <cleo@customer.example>", to: support})
@@ -249,7 +249,7 @@ func TestSpecRecords(t *testing.T) {
 }
 
 // The thread after each reply, and without its text.
-func TestSpecRecordsAfterReplies(t *testing.T) {
+func specRecordsAfterReplies(t *testing.T) {
 	w := site(t, withCRM(func(r *crm.Settings) { r.CommentsWhen = crm.AfterReply }))
 	w.row("CR-2 after each reply", func(w *world) {
 		s, _ := w.begin("rita@customer.example", support)
@@ -346,7 +346,7 @@ func (g *gateway) count() int {
 }
 
 // A CRM that fails.
-func TestSpecRecordsUnderTrouble(t *testing.T) {
+func specRecordsUnderTrouble(t *testing.T) {
 	w := site(t, withCRM(func(r *crm.Settings) { r.CommentsWhen = crm.AfterReply }))
 	g := newGateway(t, w.Addrs.Zendesk)
 	w.settings(func(m map[string]any) { in(m, "crm")["base_url"] = g.srv.URL })
@@ -415,9 +415,12 @@ func idempotent(w *world, g *gateway) {
 	}
 }
 
-func operations(w *world, state string) []channel.Operation {
+// operations are those in a state that tell of the sessions.
+func operations(w *world, state string, of ...channel.Session) []channel.Operation {
 	w.t.Helper()
-	return list[channel.Operation](w, "/v1/crm/operations?state="+state)
+	return slices.DeleteFunc(list[channel.Operation](w, "/v1/crm/operations?state="+state), func(o channel.Operation) bool {
+		return !slices.ContainsFunc(of, func(s channel.Session) bool { return s.ID == o.Record })
+	})
 }
 
 // parked: what is refused for good waits for people, with the reason; others go on.
@@ -435,7 +438,7 @@ func parked(w *world, g *gateway) {
 	w.told()
 	w.ticket(other.ID)
 	w.check(len(w.ticketsOf(s.ID)) == 0, "refused, but there is a ticket")
-	all := operations(w, "parked")
+	all := operations(w, "parked", s)
 	i := slices.IndexFunc(all, func(o channel.Operation) bool { return o.Kind == crm.Create })
 	if i < 0 || all[i].Record != s.ID || !strings.Contains(all[i].Reason, "Because of the test") {
 		w.t.Fatalf("parked: %+v", all)
@@ -451,7 +454,7 @@ func parked(w *world, g *gateway) {
 		w.told()
 	}
 	t := w.ticket(s.ID)
-	w.check(slices.Equal(w.posts(t), w.links(s.ID)) && len(operations(w, "parked")) == 0, "comments %v, not %v; parked %+v", w.posts(t), w.links(s.ID), operations(w, "parked"))
+	w.check(slices.Equal(w.posts(t), w.links(s.ID)) && len(operations(w, "parked", s)) == 0, "comments %v, not %v; parked %+v", w.posts(t), w.links(s.ID), operations(w, "parked", s))
 }
 
 // away: for three days nothing is lost, and all comes once and in order.
@@ -479,15 +482,15 @@ func away(w *world, g *gateway) {
 		w.advance(day)
 	}
 	w.advance(day)
-	w.check(len(operations(w, "pending")) == 3*n && len(operations(w, "parked")) == 0, "%d operations wait, %d are parked", len(operations(w, "pending")), len(operations(w, "parked")))
+	w.check(len(operations(w, "pending", sessions...)) == 3*n && len(operations(w, "parked", sessions...)) == 0, "%d operations wait, %d are parked", len(operations(w, "pending", sessions...)), len(operations(w, "parked", sessions...)))
 	w.heal()
 	for range 20 {
-		if len(operations(w, "pending")) == 0 {
+		if len(operations(w, "pending", sessions...)) == 0 {
 			break
 		}
 		w.advance(5 * time.Minute)
 	}
-	w.check(len(operations(w, "pending")) == 0 && len(operations(w, "parked")) == 0, "%d operations wait, %d are parked: %+v", len(operations(w, "pending")), len(operations(w, "parked")), operations(w, "parked"))
+	w.check(len(operations(w, "pending", sessions...)) == 0 && len(operations(w, "parked", sessions...)) == 0, "%d operations wait, %d are parked: %+v", len(operations(w, "pending", sessions...)), len(operations(w, "parked", sessions...)), operations(w, "parked", sessions...))
 	tickets := map[string][]ticket{}
 	for _, t := range w.allTickets() {
 		tickets[t.ExternalID] = append(tickets[t.ExternalID], t)

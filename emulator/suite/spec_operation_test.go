@@ -14,7 +14,7 @@ import (
 )
 
 // How it is run. OP-4 is TestKillAtEveryStep and TestWhateverHappens.
-func TestSpecOperation(t *testing.T) {
+func specOperation(t *testing.T) {
 	w := site(t, withCRM(nil))
 	w.row("OP-2", everythingRuns)
 	w.row("OP-3", whoMayCall)

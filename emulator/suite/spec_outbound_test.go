@@ -16,7 +16,7 @@ import (
 
 // AG-3: what becomes of mail on its way out, an agent's and our own. The queue
 // hilfe sends by a server of the test.
-func TestSpecOutbound(t *testing.T) {
+func specOutbound(t *testing.T) {
 	w := site(t, nil)
 	relay := newRelay(t)
 	w.done("admin", "PUT", "/v1/accounts/hilfe", w.form("hilfe", func(m map[string]any) { m["outgoing"] = w.at(relay.addr) }))

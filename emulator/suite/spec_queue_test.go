@@ -3,6 +3,7 @@ package suite_test
 import (
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,7 +22,7 @@ func extra(s *channel.Seed, ids ...string) {
 }
 
 // Queues, their addresses, their people and their hours.
-func TestSpecQueues(t *testing.T) {
+func specQueues(t *testing.T) {
 	w := site(t, func(s *channel.Seed) {
 		extra(s, "spare")
 		s.Queues[1].Assign.OnlyInHours = true // billing, in New York
@@ -184,6 +185,25 @@ func hoursOfOperation(w *world) {
 	w.until(tuesday.AddDate(0, 0, 1))
 	w.check(w.session(feast.ID).Agent != "", "not assigned the day after the holiday")
 	w.state(feast.ID, session.Unopened)
+
+	// An iCalendar file adds its days, once.
+	const calendar = "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nDTSTART;VALUE=DATE:20200501\r\nRRULE:FREQ=YEARLY\r\nSUMMARY:Labour Day\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+	for range 2 {
+		req, err := http.NewRequestWithContext(w.t.Context(), "POST", "http://"+w.Addrs.HTTP+"/v1/queues/hilfe/holidays:import", strings.NewReader(calendar))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer admin-token")
+		req.Header.Set("Content-Type", "text/calendar")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		resp.Body.Close()
+		w.check(resp.StatusCode == http.StatusOK, "import: %s", resp.Status)
+	}
+	holidays := look[channel.Queue](w, "/v1/queues/hilfe").Hours.Holidays
+	w.check(len(holidays) == 2 && holidays[1].Name == "Labour Day" && holidays[1].Recurring, "%+v", holidays)
 
 	for field, hours := range map[string]any{
 		"zone":     map[string]any{"zone": "Mars/Olympus"},

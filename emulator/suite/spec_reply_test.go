@@ -16,7 +16,7 @@ import (
 )
 
 // Which mail is answered automatically, and with what.
-func TestSpecResponses(t *testing.T) {
+func specResponses(t *testing.T) {
 	w := site(t, func(s *channel.Seed) {
 		s.Settings.Session.ClosedReopen.Days = 100
 		s.Queues[1].Response.HTML = `<p>Consumer @{consumer}; agent @{agent}; date @{date}; time @{time}; queue @{queue}; company @{company}; next @{next_working_date}; ticket @{ticket_id}.</p>`

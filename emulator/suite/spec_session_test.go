@@ -20,7 +20,7 @@ const (
 )
 
 // The life of sessions: their history, their moves by hand and by mail.
-func TestSpecSessions(t *testing.T) {
+func specSessions(t *testing.T) {
 	w := site(t, func(s *channel.Seed) {
 		s.Settings.Session.ClosedReopen.Days = 100
 		s.Queues[2].Response.On = false // SE-9 needs many sessions and nothing else
@@ -213,7 +213,7 @@ func repliesOfEndUsers(w *world) {
 
 // The timers, to the second. The sweep runs every five minutes, so that a
 // threshold counts that is over at that moment.
-func TestSpecTimers(t *testing.T) {
+func specTimers(t *testing.T) {
 	w := site(t, func(s *channel.Seed) { s.Settings.Session.ClosedReopen.Days = 100 })
 	w.row("SE-4", timers)
 	w.row("SE-5", successors)
@@ -357,7 +357,7 @@ func successors(w *world) {
 }
 
 // Which session a mail belongs to.
-func TestSpecThreads(t *testing.T) {
+func specThreads(t *testing.T) {
 	w := site(t, nil)
 	relay := newRelay(t)
 	rules := func(id string) []string {

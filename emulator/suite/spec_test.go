@@ -15,6 +15,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,15 +29,36 @@ import (
 	"emailchannel.dev/emailchannel/shared/session"
 )
 
-// The tests called TestSpec… show the rows of the requirements, one subtest a
-// row, called by its ID. They act from outside only: SMTP and IMAP as customers
-// do, the API as agents and admins do, the CRM fake, Cloud Storage and the
-// suite's own clock and faults. Each starts a suite and runs in parallel.
+// TestSpec shows the rows of the requirements, one subtest a row, called by its
+// ID. It acts from outside only: SMTP and IMAP as customers do, the API as
+// agents and admins do, the CRM fake, Cloud Storage and the suite's own clock
+// and faults. Rows that need more than one walk through a suite are shown by
+// TestKillAtEveryStep and TestWhateverHappens.
 //
-// Rows that need more than one walk through the suite are shown elsewhere:
-//
-//	OP-4, CR-6, AG-3   TestKillAtEveryStep, TestWhateverHappens
-//	AS-6               TestWhateverHappens (and TestSpecAssignment/AS-6)
+// Each group has a suite of its own. They mostly wait, for settings to be in
+// force and for batches to be gathered, so that more run at a time than there
+// are processors.
+func TestSpec(t *testing.T) {
+	t.Parallel()
+	places := make(chan struct{}, 6)
+	var wg sync.WaitGroup
+	for _, group := range []struct {
+		name string
+		rows func(*testing.T)
+	}{
+		{"trouble", specRecordsUnderTrouble}, {"records", specRecords}, {"comments", specRecordsAfterReplies},
+		{"assignment", specAssignment}, {"responses", specResponses}, {"timers", specTimers}, {"queues", specQueues},
+		{"accounts", specAccounts}, {"channel", specChannel}, {"outbound", specOutbound}, {"sessions", specSessions},
+		{"operation", specOperation}, {"threads", specThreads},
+	} {
+		wg.Go(func() {
+			places <- struct{}{}
+			defer func() { <-places }()
+			t.Run(group.name, group.rows)
+		})
+	}
+	wg.Wait()
+}
 
 // site starts a suite with the demo's configuration as change leaves it. It has
 // no CRM unless change says so, as every CRM write waits for real seconds.
@@ -48,7 +70,6 @@ func site(t *testing.T, change func(*channel.Seed)) *world {
 // siteIn is site with everything in a directory.
 func siteIn(t *testing.T, dir string, change func(*channel.Seed)) *world {
 	t.Helper()
-	t.Parallel()
 	indexes, err := os.ReadFile("../../terraform/firestore.indexes.json")
 	if err != nil {
 		t.Fatal(err)

@@ -211,11 +211,20 @@ func TestBadQueues(t *testing.T) {
 		}, []string{"assign.daily_limit", "hours.zone", "language", "name", "response.html", "signature.html"}},
 		"empty response": {func(q *channel.Queue) { q.Response.On = true }, []string{"response.html"}},
 		"files": {func(q *channel.Queue) {
-			exe, nameless := file, file
-			exe.Name, exe.Type = "a.png", "application/x-msdownload"
+			exe, nameless, twin := file, file, file
+			exe.ContentID, exe.Type = "b", "application/x-msdownload"
 			nameless.ContentID = ""
-			q.Response.Inline = []channel.File{file, file, file, file, exe, nameless}
-		}, []string{"response.inline", "response.inline[4].type", "response.inline[5].content_id"}},
+			q.Response.Inline = []channel.File{file, twin, exe, nameless, {Name: "a.pdf", Type: "application/pdf", ContentID: "c", Object: "o", Size: 6 << 20}}
+			q.Response.Files = []channel.File{{Name: "a.exe", Object: "o"}, {Name: "a.pdf", Object: "../o"}}
+			q.Response.HTML = `<img src="cid:a"><img src="cid:d">`
+		}, []string{"response.files[0].name", "response.files[1].object", "response.html", "response.inline", "response.inline[1].content_id", "response.inline[2].type", "response.inline[3].content_id", "response.inline[4].type"}},
+		"too many files": {func(q *channel.Queue) {
+			q.Response.Files = slices.Repeat([]channel.File{{Name: "a.pdf", Object: "o", Size: 1}}, 11)
+		}, []string{"response.files"}},
+		"files that nobody looked into": {func(q *channel.Queue) {
+			q.Response.Inline = []channel.File{file}
+			q.Response.Files = []channel.File{{Name: "a.pdf", Object: "files/none"}}
+		}, []string{"response.files[0].object", "response.inline[0].object"}},
 		"strangers": {func(q *channel.Queue) {
 			q.Accounts, q.Agents, q.Teams, q.Parent, q.Response.Account = []string{"robot", "support", "none"}, []string{sam.ID, "x/y"}, []string{"none"}, "none", "none"
 		}, []string{"accounts[0]", "accounts[1]", "accounts[2]", "agents[0]", "agents[1]", "parent", "response.account", "teams[0]"}},

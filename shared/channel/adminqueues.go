@@ -43,6 +43,9 @@ func (a *Admin) PutQueue(ctx context.Context, q Queue) (*Queue, error) {
 		}
 		q.UpdatedAt = now
 		before := w.queues[q.ID]
+		if err := q.Response.uploaded(ctx, tx, before.Response, now); err != nil {
+			return err
+		}
 		w.queues[q.ID] = q
 		affected, err := w.members(ctx, tx, changed(before.Agents, q.Agents), changed(before.Teams, q.Teams))
 		if err != nil {

@@ -18,7 +18,10 @@ type outgoing struct {
 	cat   *Catalog
 	from  Account
 	s     Session
+	words Words
 	draft email.Draft
+
+	enclosed []Attachment // the words' uploads, as the message has them
 }
 
 const (
@@ -37,7 +40,7 @@ func (d *Desk) reply(ctx context.Context, who Actor, id string, w Words) (*outgo
 	if err != nil {
 		return nil, fmt.Errorf("session %s: %w", id, err)
 	}
-	n := &outgoing{id: digest(s.ID, w.Key), cat: cat, s: *s}
+	n := &outgoing{id: digest(s.ID, w.Key), cat: cat, s: *s, words: w}
 	if n.from, err = sender(cat, s.Queue, s.Account); err != nil {
 		return nil, err
 	}
@@ -114,7 +117,7 @@ func (d *Desk) compose(ctx context.Context, who Actor, queue string, w Words) (*
 	if !serves(who, ag, queue) {
 		return nil, fmt.Errorf("%s does not serve queue %s: %w", who.ID, queue, ErrForbidden)
 	}
-	n := &outgoing{id: digest("start", who.ID, w.Key), cat: cat}
+	n := &outgoing{id: digest("start", who.ID, w.Key), cat: cat, words: w}
 	if n.from, err = sender(cat, queue, ""); err != nil {
 		return nil, err
 	}
@@ -161,6 +164,7 @@ func (w Words) check() *Invalid {
 	if len(w.Text) > maxWords || len(w.HTML) > maxWords {
 		bad.add("text", "text and html may have %d bytes each", maxWords)
 	}
+	bad.enclosures(w)
 	bad.recipients("to", w.To)
 	bad.recipients("cc", w.Cc)
 	if n := len(w.To) + len(w.Cc); n > maxRecipients {

@@ -1,12 +1,10 @@
 package channel
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"emailchannel.dev/emailchannel/shared/email"
@@ -24,6 +22,8 @@ type Words struct {
 	Subject string // of a reply: empty for "RE: " and the subject, or CH-3 must be on
 	Text    string
 	HTML    string
+	Files   []string // uploads that go along, by ID; at most 10 with 25 MB together, as of Inline (AR-1)
+	Inline  []Inline
 }
 
 // Sent is a mail that was handed over for sending, and its session.
@@ -81,7 +81,10 @@ func (d *Desk) post(ctx context.Context, who Actor, n *outgoing, f func(context.
 	if done, err := d.sent(ctx, n); done != nil || err != nil {
 		return done, err
 	}
-	written, err := pen{d.Archive, d.Secrets}.write(ctx, n.id, n.from, n.s, n.draft)
+	if err := d.enclose(ctx, who, n); err != nil {
+		return nil, err
+	}
+	written, err := pen{d.Archive, d.Secrets, n.enclosed}.write(ctx, n.id, n.from, n.s, n.draft)
 	if err != nil {
 		return nil, badDraft(err)
 	}
@@ -90,12 +93,16 @@ func (d *Desk) post(ctx context.Context, who Actor, n *outgoing, f func(context.
 	var l letter
 	err = d.Docs.Update(ctx, func(ctx context.Context, tx Tx) error {
 		a, l = act{tx: tx, cat: n.cat, who: who, key: n.id, now: d.Now().UTC()}, written
+		if err := n.take(ctx, tx); err != nil {
+			return err
+		}
 		if h, err = f(ctx, &a, &l); err != nil {
 			return err
 		}
 		l.Outbound.Session, l.Message.Session, l.Agent, l.Message.Agent = a.s.ID, a.s.ID, who.ID, who.ID
 		l.Message.At = a.now // its Date has no fraction, and would put it before what it answers
 		l.put(tx)
+		n.taken(tx)
 		a.store(*h)
 		return nil
 	})
@@ -123,7 +130,7 @@ func (d *Desk) sent(ctx context.Context, n *outgoing) (*Sent, error) {
 	if err := d.Docs.Get(ctx, refs...); err != nil {
 		return nil, err
 	}
-	if m := out.Message; refs[1].Found && (cmp.Or(m.HTML, m.Text) != cmp.Or(n.draft.HTML, n.draft.Text) || !slices.Equal(m.To, n.draft.To)) {
+	if refs[1].Found && !n.is(out.Message) {
 		return nil, conflict("the idempotency key was used for another mail")
 	}
 	return &out, nil

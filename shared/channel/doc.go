@@ -34,6 +34,7 @@
 //	mails/{fingerprint}              Mail: dedupe key, threading index, tombstone
 //	sessions/{id}                    Session, with messages/{fingerprint} and history/{id}
 //	outbound/{id}                    Outbound: a mail on its way out
+//	files/{id}                       Upload: a file that waits to be sent
 //	records/{session}                CRMRecord;  crmops/{id}  Operation
 //	quarantine/{source}              Quarantined;  deadletters/{id}  DeadLetter
 //	erasures/{id}                    Erasure, a receipt, with items/{id}  ErasedItem

@@ -22,6 +22,7 @@ type letter struct {
 type pen struct {
 	archive Archive
 	secrets Secrets
+	files   []Attachment // that an agent's mail brings
 }
 
 // headerID is our own field: by it a letter is found again in a folder of sent
@@ -41,7 +42,11 @@ func (p pen) write(ctx context.Context, id string, a Account, s Session, d email
 	if d.DKIM, err = p.sign(ctx, a); err != nil {
 		return letter{}, err
 	}
-	object := outboundObject(id, digest(d.Subject, d.Text, d.HTML, fmt.Sprint(d.To, d.Cc)))
+	words := []string{d.Subject, d.Text, d.HTML, fmt.Sprint(d.To, d.Cc)}
+	for _, f := range p.files {
+		words = append(words, f.Object, f.ContentID)
+	}
+	object := outboundObject(id, digest(words...))
 	size, err := compose(ctx, p.archive, object, d)
 	if err != nil {
 		return letter{}, fmt.Errorf("compose %s: %w", object, err)
@@ -49,7 +54,7 @@ func (p pen) write(ctx context.Context, id string, a Account, s Session, d email
 	msg := Message{
 		ID: email.Fingerprint(d.MessageID), Session: s.ID, Direction: Out, From: d.From, To: d.To, Cc: d.Cc,
 		Subject: d.Subject, MessageID: d.MessageID, InReplyTo: d.InReplyTo, References: d.References,
-		At: d.Date.UTC(), Text: d.Text, HTML: d.HTML, Raw: object, Outbound: id, Size: size,
+		At: d.Date.UTC(), Text: d.Text, HTML: d.HTML, Attachments: p.files, Raw: object, Outbound: id, Size: size,
 	}
 	if msg.Text == "" {
 		msg.Text = email.TextFromHTML(d.HTML)

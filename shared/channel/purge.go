@@ -49,7 +49,7 @@ func (p *Purge) Handle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	errs := []error{p.released(ctx), p.begun(ctx)}
+	errs := []error{p.released(ctx), p.begun(ctx), p.uploads(ctx, cat)}
 	if cutoff, ok := cat.Storage.Period.Cutoff(p.Now()); ok {
 		errs = append(errs, p.mails(ctx, Stored, cutoff), p.mails(ctx, Suppressed, cutoff), p.notes(ctx, cutoff), p.quarantined(ctx, cutoff))
 	}
@@ -127,7 +127,7 @@ func underWay(ctx context.Context, r Reader, id string) (bool, error) {
 
 // finish deletes a claimed mail's objects, and then its content.
 func (p *Purge) finish(ctx context.Context, id string, m Mail) error {
-	if err := p.remove(ctx, m.raws()); err != nil {
+	if err := errors.Join(p.enclosed(ctx, id), p.remove(ctx, m.raws())); err != nil {
 		return fmt.Errorf("purge mail %s: %w", id, err)
 	}
 	fault.Step(ctx, "purge.deleted")

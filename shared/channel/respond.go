@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -117,15 +118,16 @@ func (r *Respond) write(ctx context.Context, cat *Catalog, q Queue, from Account
 	if err != nil {
 		return letter{}, err
 	}
+	inline, files := parts(q.Response.attachments(), func(f Attachment) (io.ReadCloser, error) { return r.file(ctx, f) })
 	d := email.Draft{
 		From: email.Address{Name: cat.Company, Addr: from.Address}, To: []email.Address{{Name: m.From.Name, Addr: m.From.Addr}},
 		Subject: email.ReplySubject(m.Subject), InReplyTo: m.MessageID, References: references(*m), Date: dated(r.Now()),
 		HTML:   reply.Render(q.Response.HTML, v),
-		Inline: r.open(ctx, q.Response.Inline), Attachments: r.open(ctx, q.Response.Files),
+		Inline: inline, Attachments: files,
 		// RFC 3834 5; and what Exchange goes by: https://learn.microsoft.com/openspecs/exchange_server_protocols/ms-oxcmail
 		Headers: map[string]string{"Auto-Submitted": "auto-replied", "X-Auto-Response-Suppress": "All", "Precedence": "auto_reply"},
 	}
-	l, err := pen{r.Archive, r.Secrets}.write(ctx, ResponseID(e.ID), from, *s, d)
+	l, err := pen{archive: r.Archive, secrets: r.Secrets}.write(ctx, ResponseID(e.ID), from, *s, d)
 	l.Auto, l.Message.Auto, l.Message.At = true, true, r.Now().UTC() // to the fraction: the mail that it answers may be of the same second
 	return l, err
 }
@@ -144,11 +146,12 @@ func (r *Respond) values(ctx context.Context, cat *Catalog, q Queue, s *Session,
 	return v, err
 }
 
-// open makes a queue's files ready to be read when the mail is composed.
-func (r *Respond) open(ctx context.Context, in []File) []email.File {
-	out := make([]email.File, len(in))
-	for i, f := range in {
-		out[i] = email.File{Name: f.Name, Type: f.Type, ContentID: f.ContentID, Open: func() (io.ReadCloser, error) { return r.file(ctx, f) }}
+// attachments are what goes out with the response.
+func (r AutoResponse) attachments() []Attachment {
+	shown := email.ContentIDs(r.HTML)
+	var out []Attachment
+	for i, f := range r.all() {
+		out = append(out, Attachment{Name: f.Name, Type: f.Type, ContentID: f.ContentID, Inline: i < len(r.Inline) && slices.Contains(shown, f.ContentID), Size: f.Size, Object: f.Object})
 	}
 	return out
 }
@@ -157,7 +160,7 @@ func (r *Respond) open(ctx context.Context, in []File) []email.File {
 // with every answer.
 const maxKept = 256 << 10
 
-func (r *Respond) file(ctx context.Context, f File) (io.ReadCloser, error) {
+func (r *Respond) file(ctx context.Context, f Attachment) (io.ReadCloser, error) {
 	if kept, ok := r.files.Load(f.Object); ok {
 		return io.NopCloser(bytes.NewReader(kept.([]byte))), nil
 	}

@@ -77,6 +77,8 @@ func (s *server) routes() []route {
 		{post, "/v1/erasures", erasers, ok, s.erase},
 		{get, "/v1/erasures/{id}", erasers, ok, s.getErasure},
 
+		{post, "/v1/files", agents, created, s.upload},
+
 		{get, "/v1/outbound", supervisors, ok, s.listOutbound},
 		{post, "/v1/outbound/{id}/resolve", agents, ok, s.settle},
 

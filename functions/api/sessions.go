@@ -177,10 +177,12 @@ type letter struct {
 	Subject string
 	Text    string
 	HTML    string
+	Files   []string
+	Inline  []channel.Inline
 }
 
 func (l letter) words(key string) channel.Words {
-	return channel.Words{Key: key, To: l.To, Cc: l.Cc, Subject: l.Subject, Text: l.Text, HTML: l.HTML}
+	return channel.Words{Key: key, To: l.To, Cc: l.Cc, Subject: l.Subject, Text: l.Text, HTML: l.HTML, Files: l.Files, Inline: l.Inline}
 }
 
 func (s *server) reply(c *call) (any, error) {

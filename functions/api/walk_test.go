@@ -82,10 +82,13 @@ type files struct{ *around }
 
 func (f files) Put(_ context.Context, name, _ string, r io.Reader) error {
 	b, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.objects[name] = b
-	return err
+	return nil
 }
 
 func (f files) Open(_ context.Context, name string) (io.ReadCloser, error) {
@@ -157,7 +160,7 @@ func newClient(t *testing.T) *client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, mediaType := range []string{"message/rfc822", "application/yaml", "image/png", "text/calendar"} {
+	for _, mediaType := range []string{"message/rfc822", "application/yaml", "image/png", "image/gif", "text/calendar"} {
 		openapi3filter.RegisterBodyDecoder(mediaType, openapi3filter.FileBodyDecoder)
 	}
 	return &client{T: t, url: web.URL, docs: docs, around: a, router: router, seen: map[string]bool{}, receive: receive}
@@ -351,6 +354,7 @@ func TestWalk(t *testing.T) {
 		}
 	}
 	c.want(201, "ana", "POST", "/v1/sessions", obj{"queue": "support", "to": []obj{{"name": "Cleo", "addr": "cleo@customer.example"}}, "subject": "News", "text": "It is ready."}, "Idempotency-Key", "s1")
+	c.enclose(second)
 	c.trouble(sent["outbound"].(obj)["id"].(string))
 	c.forgetting(first, messages[0].(obj)["id"].(string))
 

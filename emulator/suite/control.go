@@ -18,6 +18,7 @@ func (s *Suite) mux() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/functions/", s.function)
 	mux.HandleFunc("/v1/", s.function)
+	mux.HandleFunc("/hook/", s.function)
 	mux.HandleFunc("GET /_emulator/clock", s.getClock)
 	mux.HandleFunc("POST /_emulator/clock", s.setClock)
 	mux.HandleFunc("GET /_emulator/faults", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.Faults.Rules()) })

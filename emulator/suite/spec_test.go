@@ -49,10 +49,10 @@ func TestSpec(t *testing.T) {
 		{"trouble", specRecordsUnderTrouble}, {"records", specRecords}, {"comments", specRecordsAfterReplies},
 		{"assignment", specAssignment}, {"responses", specResponses}, {"timers", specTimers}, {"queues", specQueues},
 		{"accounts", specAccounts}, {"channel", specChannel}, {"outbound", specOutbound}, {"sessions", specSessions},
-		{"operation", specOperation}, {"threads", specThreads},
+		{"operation", specOperation}, {"threads", specThreads}, {"mail", specMail}, {"idle", specIdle},
 	} {
+		places <- struct{}{} // those that take longest come first
 		wg.Go(func() {
-			places <- struct{}{}
 			defer func() { <-places }()
 			t.Run(group.name, group.rows)
 		})
@@ -126,7 +126,7 @@ func (w *world) control(method, path, body string) []byte {
 // idle waits until nothing is queued or running.
 func (w *world) idle() {
 	w.t.Helper()
-	resp, err := http.Get("http://" + w.Addrs.HTTP + "/_emulator/idle?timeout=15s")
+	resp, err := http.Get("http://" + w.Addrs.HTTP + "/_emulator/idle?timeout=45s")
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -356,6 +356,18 @@ func (w *world) one(addr string) channel.Session {
 func (w *world) messages(session string) []channel.Message {
 	w.t.Helper()
 	return list[channel.Message](w, "/v1/sessions/"+session+"/messages")
+}
+
+// first is the mail that began a session.
+func (w *world) first(session string) channel.Message {
+	w.t.Helper()
+	for _, m := range w.messages(session) {
+		if m.Direction == channel.In {
+			return m
+		}
+	}
+	w.t.Fatalf("no mail came into session %s", session)
+	return channel.Message{}
 }
 
 func (w *world) history(session string) []channel.History {

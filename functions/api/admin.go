@@ -72,6 +72,12 @@ func (s *server) putAccount(c *call) (any, error) {
 	return viewed(s.Admin.PutAccount(c.ctx(), c.id(), in.AccountForm))
 }
 
+func (s *server) listReconciliations(c *call) (any, error) {
+	return listed(s.Admin.Reconciliations(c.ctx(), c.id()))
+}
+
+func (s *server) reconcile(c *call) (any, error) { return nil, s.Admin.Reconcile(c.ctx(), c.id()) }
+
 // same refuses a body that is about another thing than the path.
 func (c *call) same(id string) error {
 	if id != "" && id != c.id() {

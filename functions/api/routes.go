@@ -35,6 +35,8 @@ func (s *server) routes() []route {
 		{put, "/v1/accounts/{id}", admins, ok, s.putAccount},
 		{del, "/v1/accounts/{id}", admins, none, s.deleteAccount},
 		{post, "/v1/accounts/{id}/verify", admins, ok, s.verifyAccount},
+		{get, "/v1/accounts/{id}/reconciliations", supervisors, ok, s.listReconciliations},
+		{post, "/v1/accounts/{id}/reconcile", admins, none, s.reconcile},
 
 		{get, "/v1/queues", everybody, ok, s.listQueues},
 		{get, "/v1/queues/{id}", everybody, ok, s.getQueue},

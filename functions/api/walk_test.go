@@ -301,6 +301,9 @@ func TestWalk(t *testing.T) {
 	c.want(200, "", "GET", "/v1/openapi.yaml", nil)
 	c.configure()
 	c.want(200, "adam", "POST", "/v1/accounts/support/verify", nil)
+	c.want(204, "adam", "POST", "/v1/accounts/support/reconcile", nil)
+	c.want(404, "adam", "POST", "/v1/accounts/nobody/reconcile", nil)
+	c.want(200, "sam", "GET", "/v1/accounts/support/reconciliations", nil)
 	if v := c.want(200, "sam", "GET", "/v1/accounts/support", nil); v["secret"] != nil || v["password"] != nil || v["status"].(obj)["valid"] != true {
 		t.Errorf("an account: %v", v)
 	}

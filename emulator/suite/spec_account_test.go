@@ -333,7 +333,7 @@ func rawArchive(w *world) {
 	o := objects[slices.IndexFunc(objects, func(o object) bool { return bytes.Contains(w.content(o.Name), []byte(p.id)) })]
 	w.check(bytes.Equal(w.content(o.Name), box[len(box)-1].raw), "%s is not what is on the server", o.Name)
 	w.check(o.ContentType == "message/rfc822" && o.Metageneration == "1", "%+v", o)
-	m := w.messages(s.ID)[0]
+	m := w.first(s.ID)
 	w.check(m.Raw == o.Name, "the message points to %s, not %s", m.Raw, o.Name)
 	raw := w.ask("agent", "GET", "/v1/sessions/"+s.ID+"/messages/"+m.ID+"/raw", nil)
 	w.check(bytes.Equal(raw.body, box[len(box)-1].raw), "the API gives another mail")

@@ -149,7 +149,7 @@ func loggedIn(w *world) {
 func assignedAgain(w *world) {
 	reply := func(s channel.Session) channel.Session {
 		w.t.Helper()
-		w.write(post{from: s.Consumer.Addr, to: "again@example.com", re: []string{w.messages(s.ID)[0].MessageID}})
+		w.write(post{from: s.Consumer.Addr, to: "again@example.com", re: []string{w.first(s.ID).MessageID}})
 		return w.session(s.ID)
 	}
 	// A reply to an active session without an agent.
@@ -205,7 +205,7 @@ func rank(w *world) {
 	w.act(sessions[last].ID, "pause", nil)
 	w.act(sessions[first[1]].ID, "open", nil)
 	w.act(sessions[first[1]].ID, "resolve", nil)
-	w.write(post{from: sessions[first[1]].Consumer.Addr, to: "rank@example.com", re: []string{w.messages(sessions[first[1]].ID)[0].MessageID}})
+	w.write(post{from: sessions[first[1]].Consumer.Addr, to: "rank@example.com", re: []string{w.first(sessions[first[1]].ID).MessageID}})
 	w.state(sessions[first[1]].ID, session.Reopened) // counts again
 	_, agent = w.arrives("rank", "paused")
 	w.check(agent == last, "paused counts: %s, not %s", agent, last)

@@ -102,7 +102,7 @@ func bounds(w *world) {
 	w.idle()
 	for name, raw := range hostile {
 		s := w.one(name + "@op5.example")
-		m := w.messages(s.ID)[0]
+		m := w.first(s.ID)
 		i := slices.IndexFunc(m.Degraded, func(d string) bool { return strings.HasPrefix(d, "limit:") })
 		w.check(i >= 0, "%s: nothing is said to be over a bound: %v", name, m.Degraded)
 		w.check(bytes.HasSuffix(w.content(m.Raw), []byte(raw)), "%s: the archive has another mail", name)

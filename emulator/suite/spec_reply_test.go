@@ -32,7 +32,7 @@ func specResponses(t *testing.T) {
 // again is the end user's next mail in a session.
 func (w *world) again(s channel.Session) {
 	w.t.Helper()
-	w.write(post{from: s.Consumer.Addr, to: support, re: []string{w.messages(s.ID)[0].MessageID}})
+	w.write(post{from: s.Consumer.Addr, to: support, re: []string{w.first(s.ID).MessageID}})
 }
 
 func scenarios(w *world) {
@@ -263,7 +263,7 @@ func caps(w *world) {
 	all := w.sessions(addr)
 	withheld := 0
 	for _, s := range all {
-		if m := w.messages(s.ID)[0]; strings.Contains(m.NoAnswer, "loop cap") {
+		if m := w.first(s.ID); strings.Contains(m.NoAnswer, "loop cap") {
 			withheld++
 		}
 	}

@@ -70,6 +70,18 @@ func sessionHistory(w *world) {
 	w.check(history[i].From == "support" && history[i].To == "billing", "%+v", history[i])
 }
 
+// first is the mail that began a session.
+func (w *world) first(session string) channel.Message {
+	w.t.Helper()
+	for _, m := range w.messages(session) {
+		if m.Direction == channel.In {
+			return m
+		}
+	}
+	w.t.Fatalf("no mail came into session %s", session)
+	return channel.Message{}
+}
+
 // states makes a session in each state by what the requirements list.
 func (w *world) states(prefix string) map[session.State]channel.Session {
 	w.t.Helper()
@@ -155,7 +167,7 @@ func movesByHand(w *world) {
 	w.refused(http.StatusOK, "service", "POST", "/v1/bulk/session-states", map[string]any{"sessions": []string{s.ID}, "state": "closed"}, "invalid_transition", "not_by_hand")
 	// Reopened: opened by hand like unopened.
 	w.act(s.ID, "resolve", nil)
-	w.write(post{from: "se3@customer.example", to: support, re: []string{w.messages(s.ID)[0].MessageID}})
+	w.write(post{from: "se3@customer.example", to: support, re: []string{w.first(s.ID).MessageID}})
 	w.state(s.ID, session.Reopened)
 	w.check(w.act(s.ID, "open", nil).State == session.Active, "reopened is not opened")
 	// An agent's first mail begins an active session.
@@ -205,7 +217,7 @@ func repliesOfEndUsers(w *world) {
 	} {
 		s := all[from]
 		n := w.session(s.ID).Messages
-		w.write(post{from: s.Consumer.Addr, to: support, re: []string{w.messages(s.ID)[0].MessageID}})
+		w.write(post{from: s.Consumer.Addr, to: support, re: []string{w.first(s.ID).MessageID}})
 		got := w.one(s.Consumer.Addr)
 		w.check(got.ID == s.ID && got.State == want && got.Messages == n+1, "a reply to a session that is %s: %s with %d mails, not %s with %d", from, got.State, got.Messages, want, n+1)
 	}
@@ -274,7 +286,7 @@ func timers(w *world) {
 
 	// Closed counts from the last activity: 100 days of it have not passed at the last second.
 	again := func(s channel.Session) {
-		w.mail(post{from: s.Consumer.Addr, to: support, re: []string{w.messages(s.ID)[0].MessageID}})
+		w.mail(post{from: s.Consumer.Addr, to: support, re: []string{w.first(s.ID).MessageID}})
 		w.idle()
 	}
 	w.until(start.Add(100*day - time.Second))
@@ -345,14 +357,14 @@ func successors(w *world) {
 		w.state(old.ID, session.Closed)
 	}
 	w.settings(func(m map[string]any) { in(m, "session", "closed_reopen")["on"] = false })
-	w.write(post{from: offIn.Consumer.Addr, to: support, re: []string{w.messages(offIn.ID)[0].MessageID}})
+	w.write(post{from: offIn.Consumer.Addr, to: support, re: []string{w.first(offIn.ID).MessageID}})
 	successor(offIn, session.Unopened)
 	out := w.reply(offOut.ID, "One more thing.")
 	successor(offOut, session.Active)
 	w.check(out.Session.ID == w.sessions(offOut.Consumer.Addr)[1].ID && len(w.answers(offOut.Consumer.Addr)) == 1, "the answer names session %s", out.Session.ID)
 	w.settings(func(m map[string]any) { in(m, "session", "closed_reopen")["on"] = true })
 	w.advance(70 * day)
-	w.write(post{from: late.Consumer.Addr, to: support, re: []string{w.messages(late.ID)[0].MessageID}})
+	w.write(post{from: late.Consumer.Addr, to: support, re: []string{w.first(late.ID).MessageID}})
 	successor(late, session.Unopened)
 }
 

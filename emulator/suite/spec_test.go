@@ -358,18 +358,6 @@ func (w *world) messages(session string) []channel.Message {
 	return list[channel.Message](w, "/v1/sessions/"+session+"/messages")
 }
 
-// first is the mail that began a session.
-func (w *world) first(session string) channel.Message {
-	w.t.Helper()
-	for _, m := range w.messages(session) {
-		if m.Direction == channel.In {
-			return m
-		}
-	}
-	w.t.Fatalf("no mail came into session %s", session)
-	return channel.Message{}
-}
-
 func (w *world) history(session string) []channel.History {
 	w.t.Helper()
 	return list[channel.History](w, "/v1/sessions/"+session+"/history")

@@ -83,12 +83,14 @@ func (s *Sweep) unsent(ctx context.Context) error {
 	for _, state := range []OutState{Queued, Accepted, Uncertain} {
 		q := Query{Collection: "outbound", Where: []Where{{"state", "==", state}, {"due", "<=", now}}, Order: []Order{{Field: "due"}}}
 		errs = append(errs, pages(ctx, s.Docs, q, func(o Outbound) error {
-			if err := s.Bus.Publish(ctx, event.TopicOutbound, event.Encode(event.Outbound{ID: o.ID})); err != nil {
-				return err
-			}
-			return s.Docs.Write(ctx, func(tx Tx) {
+			// Written first: afterwards it would put back the back-off of an attempt that was faster.
+			err := s.Docs.Write(ctx, func(tx Tx) {
 				tx.Patch(outboundPath(o.ID), map[string]any{"due": now.Add(sendLease)})
 			})
+			if err != nil {
+				return err
+			}
+			return s.Bus.Publish(ctx, event.TopicOutbound, event.Encode(event.Outbound{ID: o.ID}))
 		}))
 	}
 	return errors.Join(errs...)

@@ -421,6 +421,9 @@ func TestSizeIsCheckedBeforeData(t *testing.T) {
 	if !errors.As(err, &refused) || refused.Code != 552 || !fault.IsPermanent(err) {
 		t.Errorf("got %v", err)
 	}
+	if says := fmt.Sprintf("mail of %d bytes is larger than the %d that the server takes", e.Size, mailserver.MaxMessageBytes); !strings.Contains(err.Error(), says) {
+		t.Errorf("got %v, want it to say %q", err, says)
+	}
 	if n := s.fault.count("smtp mail"); n != 0 {
 		t.Error("the server was asked although it had announced the answer")
 	}

@@ -147,7 +147,11 @@ func (r *Receive) quarantine(ctx context.Context, e event.Received, cause error,
 func (q Quarantined) again(ctx context.Context, docs Docs, bus Bus) error {
 	e := q.Event
 	e.Round++
-	if err := bus.Publish(ctx, event.TopicReceived, event.Encode(e)); err != nil {
+	topic, m := event.TopicReceived, event.Encode(e)
+	if e.Object == "" { // it could not be fetched
+		topic, m = event.TopicPoll, event.Encode(event.Poll{Account: e.Account, Mail: &e.Source, Round: e.Round})
+	}
+	if err := bus.Publish(ctx, topic, m); err != nil {
 		return fmt.Errorf("retry mail %s: %w", q.ID, err)
 	}
 	return removeIf(ctx, docs, quarantineID(q.ID), func(now Quarantined) bool { return now.At.Equal(q.At) })

@@ -136,6 +136,15 @@ func (r *Respond) values(ctx context.Context, cat *Catalog, q Queue, s *Session,
 	now := r.Now()
 	v := reply.Values{Consumer: reply.FirstName(m.From.Name, m.From.Addr), Queue: q.Name, Company: cat.Company, Now: now, Zone: q.Hours.Zone, Language: q.Language}
 	v.NextWorking, _ = q.Hours.NextWorkingDate(now)
+	if reply.Uses(q.Response.HTML, "ticket_id") {
+		rec, err := get[CRMRecord](ctx, r.Docs, recordPath(s.ID))
+		if err != nil {
+			return v, err
+		}
+		if rec != nil {
+			v.TicketID = rec.Ticket
+		}
+	}
 	if s.Agent == "" || !reply.Uses(q.Response.HTML, "agent") {
 		return v, nil
 	}

@@ -179,10 +179,12 @@ type letter struct {
 	HTML    string
 	Files   []string
 	Inline  []channel.Inline
+
+	Signature bool
 }
 
 func (l letter) words(key string) channel.Words {
-	return channel.Words{Key: key, To: l.To, Cc: l.Cc, Subject: l.Subject, Text: l.Text, HTML: l.HTML, Files: l.Files, Inline: l.Inline}
+	return channel.Words{Key: key, To: l.To, Cc: l.Cc, Subject: l.Subject, Text: l.Text, HTML: l.HTML, Files: l.Files, Inline: l.Inline, Signature: l.Signature}
 }
 
 func (s *server) reply(c *call) (any, error) {

@@ -24,6 +24,8 @@ type Words struct {
 	HTML    string
 	Files   []string // uploads that go along, by ID; at most 10 with 25 MB together, as of Inline (AR-1)
 	Inline  []Inline
+
+	Signature bool // the queue's goes below, if it has one (SG-2)
 }
 
 // Sent is a mail that was handed over for sending, and its session.

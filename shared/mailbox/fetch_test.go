@@ -129,6 +129,23 @@ func TestFetchStopsAtARefusedMailThatWasNotRead(t *testing.T) {
 	}
 }
 
+// A panic on the way to the archive must not wait for a server that waits to be read.
+func TestFetchEndsWithAPanicOfItsCaller(t *testing.T) {
+	s := start(t)
+	s.fill(t, 1, 5)
+	f, err := s.Open(t.Context(), s.imap, login(), "INBOX")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if recover() != "the archive is odd" {
+			t.Error("deliver was not called")
+		}
+	}()
+	defer f.Close()
+	_, _ = f.Fetch(t.Context(), mailbox.Cursor{}, 0, func(context.Context, mailbox.Item) error { panic("the archive is odd") })
+}
+
 func TestFetchPassesExpungedMail(t *testing.T) {
 	s := start(t)
 	s.fill(t, 1, 5)

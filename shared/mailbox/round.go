@@ -51,6 +51,12 @@ func (f *fetcher) round(ctx context.Context, uids []uint32) error {
 func (f *fetcher) hand(ctx context.Context, item Item, lit imap.LiteralReader) error {
 	body := &literal{lit: lit, left: lit.Size(), watch: f.watch}
 	item.Body = body
+	taken := false
+	defer func() {
+		if !taken { // also when deliver panics
+			f.abandon(body)
+		}
+	}()
 	err := ctx.Err() // mails that are here already would come in spite of the closed connection
 	if err == nil {
 		err = f.deliver(ctx, item)
@@ -66,10 +72,10 @@ func (f *fetcher) hand(ctx context.Context, item Item, lit imap.LiteralReader) e
 		err = deliverError{err}
 	}
 	if err != nil {
-		f.abandon(body)
 		return err
 	}
 	f.take(item.UID)
+	taken = true
 	return nil
 }
 
@@ -81,21 +87,28 @@ func (f *fetcher) abandon(body *literal) {
 	f.cut = body.left > 0
 }
 
-// each runs one FETCH and calls use for every message of the answer. After an error of use the connection is closed.
+// each runs one FETCH and calls use for every message of the answer. After an error of use, or its panic, the connection is closed.
 func (f *fetcher) each(uids []uint32, o *imap.FetchOptions, use func(*imapclient.FetchMessageData) error) error {
 	var cmd *imapclient.FetchCommand
 	f.watch.during(func() error { cmd = f.client.Fetch(setOf(uids), o); return nil })
+	whole := false
+	defer func() {
+		if whole {
+			return
+		}
+		f.raw.Close()
+		if !f.cut { // else go-imap would read on in the body that failed, while its decoder does, too
+			cmd.Close()
+		}
+	}()
 	for {
 		var m *imapclient.FetchMessageData
 		f.watch.during(func() error { m = cmd.Next(); return nil })
 		if m == nil {
+			whole = true
 			return f.watch.during(func() error { return refusal("FETCH", cmd.Close()) })
 		}
 		if err := use(m); err != nil {
-			f.raw.Close()
-			if !f.cut { // else go-imap would read on in the body that failed, while its decoder does, too
-				cmd.Close()
-			}
 			return err
 		}
 	}

@@ -75,9 +75,8 @@ const (
 )
 
 // Handle polls one account, or asks for a poll of each. While another poll has
-// the account it leaves a word, upon which that one asks for a poll when it is
-// through: mail may have arrived after it looked. Should it end before that,
-// the next tick is at most a minute away.
+// the account it fails, so that the request comes back: mail may have arrived
+// after that poll looked.
 func (p *Poll) Handle(ctx context.Context, e event.Poll) error {
 	cat, err := p.Config.Load(ctx)
 	if err != nil {
@@ -95,16 +94,7 @@ func (p *Poll) Handle(ctx context.Context, e event.Poll) error {
 	case !polled:
 		return nil // its mail waits on the server
 	}
-	lease := "poll-" + a.ID
-	err = locked(ctx, p.Docs, p.Now, lease, rand.Text(), pollLease, func() error { return p.account(ctx, e) })
-	plain := !e.Reconcile && e.Mail == nil
-	switch {
-	case errors.Is(err, errBusy) && plain:
-		return askAgain(ctx, p.Docs, p.Now, lease)
-	case errors.Is(err, errAgain):
-		return p.Bus.Publish(ctx, event.TopicPoll, event.Encode(event.Poll{Account: a.ID}))
-	}
-	return err
+	return locked(ctx, p.Docs, p.Now, "poll-"+a.ID, rand.Text(), pollLease, func() error { return p.account(ctx, e) })
 }
 
 func (p *Poll) fanOut(ctx context.Context, cat *Catalog) error {

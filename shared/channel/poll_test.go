@@ -20,16 +20,12 @@ type box struct {
 	mails    []string
 	arriving []string // while Wait waits
 	down     error
-	opened   func()
 	asked    int
 	closed   int
 }
 
 func (b *box) Open(context.Context, channel.Account, string, string) (channel.Folder, error) {
 	b.asked++
-	if b.opened != nil {
-		b.opened()
-	}
 	return b, b.down
 }
 
@@ -204,36 +200,5 @@ func TestReconciliation(t *testing.T) {
 	tick(event.Poll{Account: "support", Reconcile: true}) // on demand
 	if r := report(); r.OnServer != 139 || r.Before != 139 || r.Repaired != 0 {
 		t.Fatalf("%+v", r)
-	}
-}
-
-// Who asks for a poll while another has the account is not turned away for
-// ever: that one asks once more when it is through.
-func TestPollWhileAnotherPolls(t *testing.T) {
-	d := newDesks(t)
-	server := &box{}
-	poll := channel.Poll{Docs: d.docs, Archive: d.archive, Bus: d.bus, Secrets: d.secrets, Mail: server, Config: d.desk.Config, Now: d.clock, Batch: 10}
-	server.opened = func() {
-		server.opened = nil
-		for range 3 {
-			if err := poll.Handle(t.Context(), event.Poll{Account: "support"}); err != nil {
-				t.Error(err)
-			}
-		}
-		if server.asked != 1 {
-			t.Errorf("%d polls at a time", server.asked)
-		}
-		if err := poll.Handle(t.Context(), event.Poll{Account: "support", Reconcile: true}); err == nil {
-			t.Error("a reconciliation was forgotten")
-		}
-	}
-	if err := poll.Handle(t.Context(), event.Poll{Account: "support"}); err != nil {
-		t.Fatal(err)
-	}
-	if n := d.bus.count(event.TopicPoll); n != 1 {
-		t.Fatalf("asked for %d more polls, want 1", n)
-	}
-	if err := poll.Handle(t.Context(), event.Poll{Account: "support"}); err != nil || d.bus.count(event.TopicPoll) != 1 {
-		t.Fatalf("%v, %d", err, d.bus.count(event.TopicPoll))
 	}
 }

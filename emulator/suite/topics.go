@@ -68,7 +68,7 @@ func (s *Suite) topics() error {
 			PushConfig:            &pubsubpb.PushConfig{PushEndpoint: "http://" + s.Addrs.HTTP + "/functions/" + sub.function},
 			RetryPolicy:           &pubsubpb.RetryPolicy{MinimumBackoff: durationpb.New(retryFirst), MaximumBackoff: durationpb.New(retryMost)},
 		}
-		if sub.topic != event.TopicDead {
+		if sub.topic != event.TopicDead && sub.topic != event.TopicPoll { // a poll is asked for every minute: nothing is lost with one
 			pb.DeadLetterPolicy = &pubsubpb.DeadLetterPolicy{DeadLetterTopic: topicName(event.TopicDead), MaxDeliveryAttempts: deadAfter}
 		}
 		if err := s.broker.EnsureSubscription(pb); err != nil {

@@ -3,6 +3,7 @@ package mailbox
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -91,10 +92,22 @@ func (c *imapConn) start(ctx context.Context, d *Dialer) (err error) {
 	case None:
 		c.client = imapclient.New(patient{c.raw}, o)
 	}
-	if err := c.client.WaitGreeting(); err != nil {
+	if err := c.greeting(); err != nil {
 		return refusal("CONNECT", err)
 	}
 	return nil
+}
+
+// greeting waits for the server's first words. Of a server that says no and hangs up at once go-imap has both, and answers
+// with either, by chance; what it said is what people need (AC-3), and asking again is only another throw.
+func (c *imapConn) greeting() (err error) {
+	var said *imap.Error
+	for range 50 {
+		if err = c.client.WaitGreeting(); err == nil || errors.As(err, &said) {
+			return err
+		}
+	}
+	return err
 }
 
 func (c *imapConn) login(l Login) error {

@@ -61,57 +61,6 @@ func (a *arrival) store(ctx context.Context, tx Tx) ([]History, error) {
 	return a.join(ctx, tx, k, d)
 }
 
-// known is what the database knows of a mail and its ancestors.
-type known struct {
-	id        string // the mail's own document
-	own       *Mail
-	ancestors []string         // Message-IDs, nearest first
-	mails     map[string]*Mail // by Message-ID, nil where there is none
-	sessions  map[string]*Session
-	about     *Outbound // the mail of ours that a report is about
-}
-
-func (a *arrival) recall(ctx context.Context, tx Tx) (known, error) {
-	m := a.mail
-	k := known{id: m.Fingerprint, mails: map[string]*Mail{}, sessions: map[string]*Session{}}
-	nearest := m.InReplyTo
-	if m.Report != nil { // what a report is about comes before what it answers
-		nearest = append([]string{m.Report.OriginalMessageID}, nearest...)
-	}
-	k.ancestors = thread.Ancestors(m.MessageID, nearest, m.References)
-	docs := make([]Mail, len(k.ancestors)+2)
-	refs := []*Ref{{Path: mailPath(k.id), Into: &docs[0]}}
-	for i, id := range k.ancestors {
-		refs = append(refs, &Ref{Path: mailPath(email.Fingerprint(id)), Into: &docs[i+1]})
-	}
-	if err := tx.Get(ctx, refs...); err != nil {
-		return k, err
-	}
-	if refs[0].Found {
-		k.own = &docs[0]
-	}
-	if k.own != nil && k.own.State != Announced && m.HasMessageID && !a.same(k.own) {
-		// A different mail under a known Message-ID is told apart by its content.
-		k.id, k.own = m.ContentFingerprint, nil
-		last := &Ref{Path: mailPath(k.id), Into: &docs[len(docs)-1]}
-		if err := tx.Get(ctx, last); err != nil {
-			return k, err
-		}
-		if last.Found {
-			k.own = &docs[len(docs)-1]
-		}
-	}
-	for i, id := range k.ancestors {
-		if refs[i+1].Found {
-			k.mails[id] = &docs[i+1]
-		}
-	}
-	if err := k.loadSessions(ctx, tx); err != nil {
-		return k, err
-	}
-	return k, a.recallOriginal(ctx, tx, &k)
-}
-
 // same tells whether a mail with this one's Message-ID is this one. Servers on
 // the way change much, but neither the sender nor the date; broken programs and
 // hostile people use an ID again.
@@ -119,83 +68,23 @@ func (a *arrival) same(m *Mail) bool {
 	return (m.State == Erased || m.Sender == a.sender()) && (m.Sent.IsZero() || a.mail.Date.IsZero() || m.Sent.Equal(a.mail.Date))
 }
 
-// loadSessions reads the sessions that the mails belong to, following merges.
-func (k *known) loadSessions(ctx context.Context, tx Tx) error {
-	var want []string
-	need := func(id string) {
-		if id != "" && k.sessions[id] == nil && !slices.Contains(want, id) {
-			want = append(want, id)
-		}
-	}
-	if k.own != nil {
-		need(k.own.Session)
-	}
-	for _, m := range k.mails {
-		need(m.Session)
-	}
-	return k.follow(ctx, tx, want)
-}
-
-// find reads one more session and returns it, or what it was merged into; nil
-// when there is none.
-func (k *known) find(ctx context.Context, tx Tx, id string) (*Session, error) {
-	if err := k.follow(ctx, tx, []string{id}); err != nil {
-		return nil, err
-	}
-	return k.current(&Mail{Session: id}), nil
-}
-
-// follow reads sessions and those that they were merged into.
-func (k *known) follow(ctx context.Context, tx Tx, want []string) error {
-	for len(want) > 0 {
-		docs, refs := make([]Session, len(want)), make([]*Ref, len(want))
-		for i, id := range want {
-			refs[i] = &Ref{Path: sessionPath(id), Into: &docs[i]}
-		}
-		if err := tx.Get(ctx, refs...); err != nil {
-			return err
-		}
-		ids := want
-		want = nil
-		for i, id := range ids {
-			if refs[i].Found {
-				k.sessions[id] = &docs[i]
-				if into := docs[i].MergedInto; into != "" && k.sessions[into] == nil && !slices.Contains(want, into) {
-					want = append(want, into)
-				}
-			}
-		}
-	}
-	return nil
-}
-
-// current is the session that a mail belongs to today.
-func (k *known) current(m *Mail) *Session {
-	if m == nil {
-		return nil
-	}
-	s := k.sessions[m.Session]
-	for s != nil && s.MergedInto != "" {
-		s = k.sessions[s.MergedInto]
-	}
-	return s
-}
-
 // again handles a mail that is stored: another delivery of the event, or of
 // the mail itself to a second account or by a second server (SE-8).
 func (a *arrival) again(ctx context.Context, tx Tx, k known) ([]History, error) {
-	own := *k.own
-	seen := slices.Contains(own.Sources, a.Source)
-	switch {
-	case seen && own.Retention != Purged:
+	seen := slices.Contains(k.own.Sources, a.Source)
+	if seen && k.own.Retention != Purged {
 		return a.unpublished(ctx, tx, k)
-	case !seen && len(own.Sources) < maxSources:
-		own.Sources = append(slices.Clone(own.Sources), a.Source)
 	}
-	if own.Retention == Purged { // its objects are there once more, and Purge deletes them once more
-		own.Retention = Purging
+	fields := map[string]any{}
+	if !seen && len(k.own.Sources) < maxSources {
+		fields["sources"] = append(slices.Clone(k.own.Sources), a.Source)
 	}
-	tx.Set(mailPath(k.id), own)
+	if k.own.Retention == Purged { // its objects are there once more, and Purge deletes them once more
+		fields["retention"] = Purging
+	}
+	if len(fields) > 0 {
+		tx.Patch(mailPath(k.id), fields)
+	}
 	return nil, nil
 }
 

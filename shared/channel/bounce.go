@@ -38,7 +38,11 @@ func (a *arrival) recallOriginal(ctx context.Context, tx Tx, k *known) error {
 	if err != nil || k.about == nil {
 		return err
 	}
-	return k.follow(ctx, tx, []string{k.about.Session})
+	s, err := k.find(ctx, tx, k.about.Session)
+	if s == nil {
+		k.about = nil // with nothing left that it could be told in
+	}
+	return err
 }
 
 // lastTo is the account's last mail to one of the recipients.

@@ -79,6 +79,26 @@ func TestReportFindsItsMail(t *testing.T) {
 	}
 }
 
+// A report about a mail whose session is not there any more has nobody to tell,
+// and makes no session of its own.
+func TestReportWithoutASession(t *testing.T) {
+	d := newDesks(t)
+	send, id := d.sending(&relay{answers: list(took)}, &sentBox{}, func(*channel.Account) {})
+	if err := send.Handle(t.Context(), event.Outbound{ID: id}); err != nil {
+		t.Fatal(err)
+	}
+	o := doc[channel.Outbound](d, "outbound/"+id)
+	if err := d.docs.Write(t.Context(), func(tx channel.Tx) { tx.Delete("sessions/" + o.Session) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.receive(d.archive).Handle(t.Context(), d.mail("support", dsn("r1", "support@example.com", "failed", "5.1.1", "")), 1); err != nil {
+		t.Fatal(err)
+	}
+	if m := doc[channel.Mail](d, "mails/"+email.Fingerprint("r1@relay.example")); m.State != channel.Suppressed || m.Session != "" {
+		t.Errorf("%+v", m)
+	}
+}
+
 func account(channel.Outbound) string { return "support@example.com" }
 func nothing(channel.Outbound) string { return "" }
 

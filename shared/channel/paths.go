@@ -25,6 +25,10 @@ func quarantinePath(source string) string   { return "quarantine/" + digest(sour
 func deadLetterPath(id string) string       { return "deadletters/" + id }
 func leasePath(name string) string          { return "leases/" + name }
 func cursorPath(account, dir string) string { return accountPath(account) + "/folders/" + digest(dir) }
+
+// rawObject is the name of a raw mail in the archive.
+func rawObject(src event.Source) string { return "raw/" + src.Key() + ".eml" }
+
 func partObject(raw, index string) string {
 	return "parts/" + strings.TrimPrefix(raw, "raw/") + "/" + index
 }

@@ -237,7 +237,7 @@ func (r *round) fetch(ctx context.Context, f Folder) error {
 
 func (p *Poll) take(ctx context.Context, a Account, folder string, m Fetched) error {
 	src := event.Source{Account: a.ID, Folder: folder, UIDValidity: m.UIDValidity, UID: m.UID}
-	e := event.Received{Source: src, Object: "raw/" + src.Key() + ".eml", ReceivedAt: m.At.UTC(), Size: m.Size}
+	e := event.Received{Source: src, Object: rawObject(src), ReceivedAt: m.At.UTC(), Size: m.Size}
 	body := &watched{Reader: m.Body}
 	if err := p.Archive.Put(ctx, e.Object, "message/rfc822", body); err != nil {
 		if body.err == nil { // the archive is down, not the mail bad: wait for it

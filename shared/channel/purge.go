@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"emailchannel.dev/emailchannel/shared/event"
 	"emailchannel.dev/emailchannel/shared/fault"
 )
 
@@ -170,9 +169,6 @@ func (m Mail) raws() []string {
 	}
 	return out
 }
-
-// rawObject is the object of a delivery.
-func rawObject(src event.Source) string { return "raw/" + src.Key() + ".eml" }
 
 // remove deletes raw mails with the files that were taken out of them.
 func (p *Purge) remove(ctx context.Context, raws []string) error {

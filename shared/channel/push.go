@@ -71,7 +71,7 @@ func (p *Push) Handle(ctx context.Context, account string, proof Proof, mail io.
 		return err
 	}
 	e := event.Received{Source: event.Source{Account: a.ID, Push: digest(proof.Time, proof.Signature)}, ReceivedAt: p.Now().UTC()}
-	e.Object = "raw/" + e.Key() + ".eml"
+	e.Object = rawObject(e.Source)
 	if err := p.Archive.Put(ctx, e.Object, "message/rfc822", body); err != nil {
 		return fmt.Errorf("archive %s: %w", e.Object, err)
 	}

@@ -145,22 +145,30 @@ func (t *again) use(id string, m *Mail) error {
 // sourceOf reads an object's name back; accounts and folders may have a hyphen.
 func sourceOf(object string, cat *Catalog) (event.Source, bool) {
 	key := strings.TrimSuffix(strings.TrimPrefix(object, "raw/"), ".eml")
-	words := strings.Split(key, "-")
-	if len(words) < 4 {
-		return event.Source{}, false
-	}
-	uid, err1 := strconv.ParseUint(words[len(words)-1], 10, 32)
-	validity, err2 := strconv.ParseUint(words[len(words)-2], 10, 32)
-	rest := strings.Join(words[:len(words)-2], "-")
 	for id := range cat.Accounts {
-		if folder, ok := strings.CutPrefix(rest, id+"-"); ok && err1 == nil && err2 == nil {
-			src := event.Source{Account: id, Folder: folder, UIDValidity: uint32(validity), UID: uint32(uid)}
+		rest, ok := strings.CutPrefix(key, id+"-")
+		if !ok {
+			continue
+		}
+		for _, src := range []event.Source{polled(id, rest), {Account: id, Push: strings.TrimPrefix(rest, "push-")}} {
 			if rawObject(src) == object {
 				return src, true
 			}
 		}
 	}
 	return event.Source{}, false
+}
+
+// polled reads the folder, UIDVALIDITY and UID of an account's mail; what does
+// not make sense gives a source of another name.
+func polled(account, rest string) event.Source {
+	words := strings.Split(rest, "-")
+	if len(words) < 3 {
+		return event.Source{}
+	}
+	uid, _ := strconv.ParseUint(words[len(words)-1], 10, 32)
+	validity, _ := strconv.ParseUint(words[len(words)-2], 10, 32)
+	return event.Source{Account: account, Folder: strings.Join(words[:len(words)-2], "-"), UIDValidity: uint32(validity), UID: uint32(uid)}
 }
 
 // reparse parses the raw mail without storing its files: only their hashes.

@@ -124,7 +124,7 @@ func troubles(t *testing.T, r *rand.Rand) []faults.Rule {
 	}
 	for range 6 {
 		rule := pick(r, services)
-		rule.Times = 1 + r.IntN(6)
+		rule.Times = 1 + r.IntN(12)
 		out = append(out, rule)
 	}
 	for range 4 {

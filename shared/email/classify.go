@@ -177,7 +177,7 @@ func noReplyReason(h header, m *Mail) string {
 	if len(m.ReplyTo) > 0 {
 		answerTo = m.ReplyTo
 	}
-	if len(answerTo) == 0 || !strings.Contains(answerTo[0].Addr, "@") {
+	if len(m.From) == 0 || len(answerTo) == 0 || !strings.Contains(answerTo[0].Addr, "@") {
 		return "no sender address"
 	}
 	for _, list := range [][]Address{answerTo, m.From, m.Sender} {

@@ -173,14 +173,10 @@ func (m *Mail) Suppress() (reason string, suppress bool) {
 
 // noReplyReason finds what forbids an automatic answer to a mail that a person wrote.
 func noReplyReason(h header, m *Mail) string {
-	answerTo := m.From
-	if len(m.ReplyTo) > 0 {
-		answerTo = m.ReplyTo
-	}
-	if len(m.From) == 0 || len(answerTo) == 0 || !strings.Contains(answerTo[0].Addr, "@") {
+	if len(m.From) == 0 || !strings.Contains(m.From[0].Addr, "@") { // the answer goes to From, whatever Reply-To says (RFC 3834 4)
 		return "no sender address"
 	}
-	for _, list := range [][]Address{answerTo, m.From, m.Sender} {
+	for _, list := range [][]Address{m.ReplyTo, m.From, m.Sender} {
 		for _, a := range list {
 			if local := localPart(a.Addr); isNoReplyLocal(local) || isDaemonLocal(local) || isPostmaster(local) {
 				return "sender: " + shortName(local)

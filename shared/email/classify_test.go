@@ -37,6 +37,8 @@ func TestClassify(t *testing.T) {
 		{"noreply", "From: Shop <no-reply@example.com>\nSubject: Your order", "", ClassAuto, "sender: no-reply", true},
 		{"noreply with a tag", "From: no.reply+17@example.com", "", ClassAuto, "sender", true},
 		{"reply-to noreply", "From: a@example.com\nReply-To: donotreply@example.com", "", ClassNormal, "", true},
+		{"reply-to without from", "Reply-To: a@example.com\nSender: b@example.com", "", ClassNormal, "", true},
+		{"reply-to with a from that is no address", "From: Ann\nReply-To: a@example.com", "", ClassNormal, "", true},
 		{"sender's name holds no reply", "From: Nora Reply <nora.reply@example.com>", "", ClassNormal, "", false},
 		{"x-loop", "From: a@example.com\nX-Loop: support@example.net", "", ClassNormal, "", true},
 		{"null path", "Return-Path: <>\nFrom: a@example.com\nSubject: hm", "", ClassAuto, "null return path", true},

@@ -53,7 +53,7 @@ func (s *server) listMessages(c *call) (any, error) {
 // historyView is an entry without what only the channel's own events need.
 type historyView struct {
 	channel.History
-	Scenario, Waiting, Began, Due struct{} `json:"-"`
+	Scenario, Waiting, Began, Due, Kept struct{} `json:"-"`
 }
 
 func (s *server) listHistory(c *call) (any, error) {

@@ -77,11 +77,12 @@ func (r *Respond) Handle(ctx context.Context, e event.Session) error {
 	return l.hand(ctx, r.Bus)
 }
 
-// keep makes the event overdue, so that Sweep publishes it again when the
-// channel is ON (CH-1).
+// keep notes that the event is owed an answer, so that Sweep publishes it again
+// when the channel is ON (CH-1). Its Due would not do: the event may get here
+// before the one who published it clears that.
 func (r *Respond) keep(ctx context.Context, e event.Session) error {
 	err := r.Docs.Write(ctx, func(tx Tx) {
-		tx.Patch(historyPath(e.Session, e.ID), map[string]any{"due": r.Now().UTC()})
+		tx.Patch(historyPath(e.Session, e.ID), map[string]any{"kept": r.Now().UTC()})
 	})
 	if errors.Is(err, ErrMissing) {
 		return nil // erased meanwhile

@@ -133,6 +133,7 @@ type History struct {
 	Waiting  bool         `json:"waiting,omitempty"` // the session waits for an agent
 	Began    bool         `json:"began,omitempty"`   // the session began with it, and goes on from no other
 	Due      time.Time    `json:"due,omitzero"`
+	Kept     time.Time    `json:"kept,omitzero"` // since when its auto-response waits for the channel to be ON (CH-1)
 }
 
 // Actors that are no people.

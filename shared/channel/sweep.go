@@ -34,7 +34,7 @@ func (s *Sweep) Handle(ctx context.Context) error {
 	}
 	errs := []error{s.unpublished(ctx), s.uncertain(ctx)}
 	if cat.Email {
-		errs = append(errs, s.quarantined(ctx), s.unsent(ctx), s.timers(ctx, cat))
+		errs = append(errs, s.quarantined(ctx), s.unsent(ctx), s.kept(ctx), s.timers(ctx, cat))
 	}
 	errs = append(errs, s.Bus.Publish(ctx, event.TopicFlush, event.Encode(event.Flush{})))
 	return errors.Join(errs...)
@@ -67,6 +67,25 @@ func pages[T any](ctx context.Context, docs Docs, q Query, each func(T) error) e
 func (s *Sweep) unpublished(ctx context.Context) error {
 	q := Query{Collection: "history", Group: true, Where: []Where{{"due", "<=", s.Now().UTC()}}, Order: []Order{{Field: "due"}}}
 	return pages(ctx, s.Docs, q, func(h History) error { return announce(ctx, s.Bus, s.Docs, "sweep", h) })
+}
+
+// kept publishes the events whose answers waited for the channel to be ON. One
+// that is kept once more meanwhile stays so.
+func (s *Sweep) kept(ctx context.Context) error {
+	q := Query{Collection: "history", Group: true, Where: []Where{{"kept", "<=", s.Now().UTC()}}, Order: []Order{{Field: "kept"}}}
+	return pages(ctx, s.Docs, q, func(h History) error {
+		if err := s.Bus.Publish(ctx, event.TopicSession, event.Encode(h.event())); err != nil {
+			return fmt.Errorf("publish %s of session %s: %w", h.Kind, h.Session, err)
+		}
+		return s.Docs.Update(ctx, func(ctx context.Context, tx Tx) error {
+			now, err := get[History](ctx, tx, historyPath(h.Session, h.ID))
+			if err != nil || now == nil || !now.Kept.Equal(h.Kept) {
+				return err
+			}
+			tx.Patch(historyPath(h.Session, h.ID), map[string]any{"kept": nil})
+			return nil
+		})
+	})
 }
 
 // quarantined brings mail back that was set aside for what may have passed (AC-7).

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
-
+	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -17,6 +19,7 @@ import (
 
 	"emailchannel.dev/emailchannel/emulator/suite"
 	"emailchannel.dev/emailchannel/shared/channel"
+	"emailchannel.dev/emailchannel/shared/email"
 )
 
 // heapFile names the file into which a functions process writes its heap.
@@ -151,19 +154,96 @@ func TestMemory(t *testing.T) {
 				t.Errorf("attachments: %+v", a)
 			}
 			stored(t, s, results[0])
-			baseline, alloc, inuse, samples := heap(t, name)
-			t.Logf("mail of %.1f MB: heap %.1f MiB before, peak %.1f MiB allocated and %.1f MiB in use, %d samples in %.1f s", float64(len(raw))/1e6, mib(baseline), mib(alloc), mib(inuse), samples, r.Seconds)
-			if samples < 20 {
-				t.Errorf("%d samples tell nothing", samples)
-			}
-			if extra := alloc - baseline; extra > maxHeap {
-				t.Errorf("the mail added %.1f MiB to the heap, want at most 64", mib(extra))
-			}
+			bounded(t, name, fmt.Sprintf("mail of %.1f MB", float64(len(raw))/1e6))
 		})
 	}
 }
 
+// bounded fails the test when what was done since the collection added more
+// than maxHeap to the heap.
+func bounded(t *testing.T, name, what string) {
+	t.Helper()
+	baseline, alloc, inuse, samples := heap(t, name)
+	t.Logf("%s: heap %.1f MiB before, peak %.1f MiB allocated and %.1f MiB in use, %d samples", what, mib(baseline), mib(alloc), mib(inuse), samples)
+	if samples < 20 {
+		t.Errorf("%d samples tell nothing", samples)
+	}
+	if extra := alloc - baseline; extra > maxHeap {
+		t.Errorf("%s added %.1f MiB to the heap, want at most 64", what, mib(extra))
+	}
+}
+
 func mib(n int64) float64 { return float64(n) / (1 << 20) }
+
+// A file of 25 MB is uploaded, goes out with an answer and arrives whole,
+// without ever being in memory whole.
+func TestMemorySending(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "heap")
+	t.Setenv(heapFile, name)
+	s := startWith(t, suite.Options{Data: t.TempDir(), Isolate: true})
+	_, results := feed(t, s, IMAP, []Mail{{File: "question.eml", Raw: []byte("From: Grace <grace@example.net>\r\nTo: support@example.com\r\nSubject: Video\r\nMessage-ID: <question@example.net>\r\n\r\nCan I have it?\r\n")}})
+	film := make([]byte, 25<<20)
+	copy(film, "\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isommp41")
+	for i := 24; i < len(film); i++ {
+		film[i] = byte(i * 2654435761 >> 8)
+	}
+	if err := os.Truncate(name, 0); err != nil {
+		t.Fatal(err)
+	}
+	collectGarbage(t, name)
+	var file struct{ ID string }
+	post(t, s, "/v1/files?name=video.mp4", "video/mp4", film, &file)
+	answer, err := json.Marshal(map[string]any{"text": "Here it is.", "files": []string{file.ID}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	post(t, s, "/v1/sessions/"+results[0].SessionID+"/reply", "application/json", answer, nil)
+	if err := s.WaitIdle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	bounded(t, name, "a file of 25 MB sent")
+	box := s.Mail.Mailbox("grace@example.net")
+	r, err := box[len(box)-1].Open() // after the auto-response
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	whole := false
+	_, err = email.Parse(r, "", email.DefaultLimits(), func(p email.Part, body io.Reader) error {
+		got, err := io.ReadAll(body)
+		whole = whole || bytes.Equal(got, film)
+		return err
+	})
+	if err != nil || !whole {
+		t.Errorf("%d mails, the last with the whole file: %t, %v", len(box), whole, err)
+	}
+}
+
+// post makes a request of the API as an admin.
+func post(t *testing.T, s *suite.Suite, path, mediaType string, body []byte, answer any) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+s.Addrs.HTTP+path, bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer admin-token")
+	req.Header.Set("Content-Type", mediaType)
+	req.Header.Set("Idempotency-Key", path)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode >= 300 {
+		t.Fatalf("POST %s: %s %s, %v", path, resp.Status, text, err)
+	}
+	if answer != nil {
+		if err := json.Unmarshal(text, answer); err != nil {
+			t.Fatalf("POST %s: %s: %v", path, text, err)
+		}
+	}
+}
 
 // stored fails the test unless the message names the whole attachment.
 func stored(t *testing.T, s *suite.Suite, x Result) {

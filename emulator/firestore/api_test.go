@@ -96,6 +96,10 @@ func TestRefusedRequests(t *testing.T) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
+	// 36 pairs, but 21 distinct sets of conditions.
+	if err := runRaw(c, filter(fieldFilter("a", in, big(6)), fieldFilter("a", in, big(6)))); err != nil {
+		t.Errorf("21 disjunctions: %v", err)
+	}
 }
 
 func runRaw(c pb.FirestoreClient, q *pb.StructuredQuery) error {

@@ -271,7 +271,8 @@ func (f *filter) disjunctive() bool {
 }
 
 // disjuncts expands the filter into its disjunctive normal form: the query's result is the union of the
-// conjunctions'. in and array-contains-any are expanded as well.
+// conjunctions'. in and array-contains-any are expanded as well. A conjunction is a set of conditions, and the same
+// set counts once: a in {1, 2} twice has three of them.
 func (f *filter) disjuncts() ([][]condition, error) {
 	if f.cond != nil {
 		return f.cond.disjuncts(), nil
@@ -286,9 +287,9 @@ func (f *filter) disjuncts() ([][]condition, error) {
 			return nil, err
 		}
 		if f.or {
-			out = append(out, kid...)
+			out = distinct(append(out, kid...))
 		} else {
-			out = product(out, kid)
+			out = distinct(product(out, kid))
 		}
 		if len(out) > maxDisjunctions {
 			return nil, invalid("the query has more than %d disjunctions after expansion", maxDisjunctions)
@@ -334,4 +335,22 @@ func product(a, b [][]condition) [][]condition {
 		}
 	}
 	return out
+}
+
+// distinct keeps the first of the conjunctions that have the same conditions.
+func distinct(all [][]condition) [][]condition {
+	var out [][]condition
+	for _, c := range all {
+		if !slices.ContainsFunc(out, func(o []condition) bool { return sameSet(o, c) }) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func sameSet(a, b []condition) bool {
+	in := func(c condition, set []condition) bool { return slices.ContainsFunc(set, c.same) }
+	return len(a) == len(b) &&
+		!slices.ContainsFunc(a, func(c condition) bool { return !in(c, b) }) &&
+		!slices.ContainsFunc(b, func(c condition) bool { return !in(c, a) })
 }

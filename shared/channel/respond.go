@@ -46,7 +46,7 @@ func (r *Respond) Handle(ctx context.Context, e event.Session) error {
 		return nil
 	}
 	s, m, err := r.read(ctx, e)
-	if err != nil || s == nil || m == nil {
+	if err != nil || s == nil || m == nil || m.NoAnswer != "" { // which an earlier delivery may have found
 		return err
 	}
 	from, ok := cat.Accounts[q.Response.Account]
@@ -243,7 +243,7 @@ func (r *Respond) store(ctx context.Context, cat *Catalog, l letter, e event.Ses
 		now := r.Now().UTC()
 		hash := digest(l.To[0])
 		if err := capped(ctx, tx, cat.Caps, hash, l.Session, reply.Scenario(e.Scenario), now); err != nil {
-			return err
+			return r.unlessSent(ctx, tx, l.ID, err)
 		}
 		l.ToHash = hash
 		l.put(tx)
@@ -251,4 +251,16 @@ func (r *Respond) store(ctx context.Context, cat *Catalog, l letter, e event.Ses
 		tx.Set(historyPath(h.Session, h.ID), h)
 		return nil
 	})
+}
+
+// unlessSent is why an answer is capped, or ErrExists: it may itself be the last that the caps allowed.
+func (r *Respond) unlessSent(ctx context.Context, tx Tx, id string, capped error) error {
+	have, err := get[Outbound](ctx, tx, outboundPath(id))
+	if err == nil && have != nil {
+		return ErrExists
+	}
+	if err != nil {
+		return err
+	}
+	return capped
 }

@@ -114,6 +114,20 @@ func (s *server) attachment(c *call) (any, error) {
 	return d, nil
 }
 
+func (s *server) listViewers(c *call) (any, error) {
+	return listed(s.Desk.Viewers(c.ctx(), c.who, c.id()))
+}
+
+func (s *server) view(c *call) (any, error) {
+	var in struct{ Doing channel.Doing }
+	if err := c.body(&in); err != nil {
+		return nil, err
+	}
+	return listed(s.Desk.View(c.ctx(), c.who, c.id(), in.Doing))
+}
+
+func (s *server) leave(c *call) (any, error) { return nil, s.Desk.Leave(c.ctx(), c.who, c.id()) }
+
 func (s *server) openSession(c *call) (any, error) { return s.Desk.Open(c.ctx(), c.who, c.id()) }
 func (s *server) unassign(c *call) (any, error)    { return s.Desk.Unassign(c.ctx(), c.who, c.id()) }
 func (s *server) pause(c *call) (any, error)       { return s.state(c, session.Paused) }

@@ -338,6 +338,7 @@ func TestWalk(t *testing.T) {
 	if sent["outbound"].(obj)["id"] != again["outbound"].(obj)["id"] || c.around.sent[event.TopicOutbound] != 1 {
 		t.Errorf("sent twice: %v", again)
 	}
+	c.viewers(at)
 	c.want(201, "ana", "POST", at+"/note", obj{"text": "A regular."}, "Idempotency-Key", "n1")
 	for _, step := range []string{"pause", "activate", "resolve", "activate", "unassign"} {
 		c.want(200, "ana", "POST", at+"/"+step, nil)
@@ -434,4 +435,20 @@ func (c *client) trouble(outbound string) {
 	c.want(204, "adam", "POST", "/v1/dead-letters/d1/replay", nil)
 	c.want(204, "adam", "DELETE", "/v1/dead-letters/d2", nil)
 	c.want(200, "adam", "POST", "/v1/crm/operations/o1/replay", nil)
+}
+
+// viewers are two who have the same session before them (AG-2).
+func (c *client) viewers(at string) {
+	c.Helper()
+	c.want(200, "ana", "PUT", at+"/viewers/me", obj{"doing": "replying"})
+	others := c.want(200, "sam", "PUT", at+"/viewers/me", obj{"doing": "viewing"})["items"].([]any)
+	if len(others) != 1 || others[0].(obj)["agent"] != "ana@example.com" || others[0].(obj)["doing"] != "replying" {
+		c.Errorf("sam sees %v", others)
+	}
+	c.want(422, "ana", "PUT", at+"/viewers/me", obj{"doing": "sleeping"})
+	c.want(403, "dora", "PUT", at+"/viewers/me", obj{"doing": "viewing"})
+	c.want(204, "ana", "DELETE", at+"/viewers/me", nil)
+	if others := c.want(200, "sam", "GET", at+"/viewers", nil)["items"].([]any); len(others) != 0 {
+		c.Errorf("sam sees %v, who left", others)
+	}
 }

@@ -32,7 +32,7 @@
 //	accounts/{id}                    Account;  accounts/{id}/folders/{name}  Cursor;  accounts/{id}/reconciliations/{name}
 //	queues/{id}  agents/{id}  teams/{id}
 //	mails/{fingerprint}              Mail: dedupe key, threading index, tombstone
-//	sessions/{id}                    Session, with messages/{fingerprint} and history/{id}
+//	sessions/{id}                    Session, with messages/{fingerprint}, history/{id} and viewers/{agent}
 //	outbound/{id}                    Outbound: a mail on its way out
 //	files/{id}                       Upload: a file that waits to be sent
 //	records/{session}                CRMRecord;  crmops/{id}  Operation

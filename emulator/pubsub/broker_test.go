@@ -328,7 +328,9 @@ func TestPublishRefused(t *testing.T) {
 		_, err := c.TopicAdminClient.Publish(ctx, req)
 		wantCode(t, name, err, codes.InvalidArgument)
 	}
-	err := b.Publish(ctx, project+"/topics/none", []byte("x"), nil)
+	_, err := c.TopicAdminClient.Publish(ctx, &pubsubpb.PublishRequest{Topic: topicA, Messages: []*pubsubpb.PubsubMessage{{Data: []byte("x"), OrderingKey: "a"}, {Data: []byte("x")}}})
+	wantCode(t, "two keys", err, codes.FailedPrecondition)
+	err = b.Publish(ctx, project+"/topics/none", []byte("x"), nil)
 	wantCode(t, "no topic", err, codes.NotFound)
 }
 

@@ -183,6 +183,9 @@ func checkMessages(msgs []*pubsubpb.PubsubMessage) error {
 		if err := checkMessage(m); err != nil {
 			return invalid("message %d: %v", i, err)
 		}
+		if m.OrderingKey != msgs[0].OrderingKey {
+			return status.Error(codes.FailedPrecondition, "In a single publish request, all messages must have no ordering key or they must all have the same ordering key.")
+		}
 		size += proto.Size(m)
 	}
 	if size > maxRequest {

@@ -14,6 +14,7 @@ package bus
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	pubsub "cloud.google.com/go/pubsub/v2/apiv1"
@@ -71,11 +72,15 @@ func (b *Bus) Publish(ctx context.Context, topic string, m Message) error {
 }
 
 // PublishAll returns when the broker has all messages, in requests as large as
-// the broker allows. After an error some of them may have been published.
+// the broker allows. A request has messages of one key only, or the broker
+// refuses it; so the order between keys is lost, that within a key is kept.
+// After an error some of them may have been published.
 func (b *Bus) PublishAll(ctx context.Context, topic string, messages []Message) error {
 	if !strings.Contains(topic, "/") {
 		topic = fmt.Sprintf("projects/%s/topics/%s", b.project, topic)
 	}
+	messages = slices.Clone(messages)
+	slices.SortStableFunc(messages, func(a, b Message) int { return strings.Compare(a.Key, b.Key) })
 	for len(messages) > 0 {
 		n := batch(messages)
 		req := &pubsubpb.PublishRequest{Topic: topic}
@@ -99,7 +104,7 @@ func batch(messages []Message) int {
 	var bytes int
 	for i, m := range messages {
 		bytes += m.size()
-		if i > 0 && (i == maxMessages || bytes > maxBytes) {
+		if i > 0 && (i == maxMessages || bytes > maxBytes || m.Key != messages[0].Key) {
 			return i
 		}
 	}

@@ -146,6 +146,39 @@ func TestPublishAllKeepsOrderAcrossRequests(t *testing.T) {
 	}
 }
 
+// A request with two keys is refused by the broker as a whole.
+func TestPublishAllOfSeveralKeys(t *testing.T) {
+	s := start(t)
+	var messages []bus.Message
+	want := map[string][]string{}
+	for i := range 90 {
+		key := []string{"a", "", "b"}[i%3]
+		messages = append(messages, bus.Message{Data: fmt.Append(nil, i), Key: key})
+		want[key] = append(want[key], fmt.Sprint(i))
+	}
+	if err := s.PublishAll(t.Context(), "mail", messages); err != nil {
+		t.Fatal(err)
+	}
+	if len(s.requests) != 3 {
+		t.Errorf("%d requests", len(s.requests))
+	}
+	got := map[string][]string{}
+	for _, m := range s.pull(t, len(messages)) {
+		got[m.OrderingKey] = append(got[m.OrderingKey], string(m.Data))
+	}
+	for _, key := range []string{"a", "b"} {
+		if !slices.Equal(got[key], want[key]) {
+			t.Errorf("the order of key %s is lost: %v", key, got[key])
+		}
+	}
+	if len(got[""]) != len(want[""]) {
+		t.Errorf("%d messages without a key", len(got[""]))
+	}
+	if messages[1].Key != "" || messages[2].Key != "b" {
+		t.Error("the caller's messages were moved")
+	}
+}
+
 func TestPublishAllStaysBelowTheBrokersBytes(t *testing.T) {
 	s := start(t)
 	messages := make([]bus.Message, 5)

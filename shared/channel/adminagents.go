@@ -120,7 +120,7 @@ func (a *Admin) DeleteAgent(ctx context.Context, id string) error {
 		return fmt.Errorf("delete agent %s: %w", ag.ID, err)
 	}
 	his := Query{Collection: "sessions", Where: []Where{{"agent", "==", ag.ID}}}
-	if err := pages(ctx, a.Docs, his, func(s Session) error { return a.orphan(ctx, s.ID, ag.ID) }); err != nil {
+	if err := pages(ctx, a.Docs, his, time.Now().Add(sweepFor), func(d found[Session]) error { return a.orphan(ctx, d.id, ag.ID) }); err != nil {
 		return fmt.Errorf("sessions of agent %s: %w", ag.ID, err)
 	}
 	if left, err := a.Docs.Count(ctx, his, 1); err != nil || left > 0 {

@@ -89,7 +89,7 @@ func (l *Logins) Handle(ctx context.Context) error {
 		return err
 	}
 	left := Query{Collection: "discards", Where: []Where{{"due", "<=", l.Now().UTC()}}, Order: []Order{{Field: "due"}}}
-	err = pages(ctx, l.Docs, left, func(d Discard) error { return discard(ctx, l.Docs, l.Secrets, d.Secret) })
+	err = pages(ctx, l.Docs, left, time.Now().Add(loginsFor), func(d found[Discard]) error { return discard(ctx, l.Docs, l.Secrets, d.v.Secret) })
 	due, derr := l.due(ctx, 1)
 	if err = errors.Join(err, derr); len(due) == 0 {
 		return err

@@ -138,7 +138,7 @@ func (a *Admin) empty(ctx context.Context, id, heir string) error {
 	if to, err := a.Queue(ctx, heir); err != nil || to.ID == id {
 		return errors.Join(err, &Invalid{[]Field{{"move_to", fmt.Sprintf("%q is no other queue", heir)}}})
 	}
-	return pages(ctx, a.Docs, openIn(id), func(s Session) error { return a.inherit(ctx, s.ID, id, heir) })
+	return pages(ctx, a.Docs, openIn(id), time.Now().Add(sweepFor), func(d found[Session]) error { return a.inherit(ctx, d.id, id, heir) })
 }
 
 const maxCounted = 1000

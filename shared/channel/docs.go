@@ -10,12 +10,14 @@ import (
 )
 
 // Ref asks for one document: Path is filled in by the caller, Into by the
-// store, which sets Found and Version.
+// store, which sets Found and Version. What Find has found it decodes into a
+// Ref as well as into a value, and sets Path and Cursor, too.
 type Ref struct {
 	Path    string
 	Into    any
 	Found   bool
 	Version time.Time // of the document as it was read
+	Cursor  []any     // After of the query that goes on behind this document
 }
 
 // Query finds documents of one collection. Every query has its index in
@@ -25,7 +27,7 @@ type Query struct {
 	Group      bool   // all collections of that name
 	Where      []Where
 	Order      []Order
-	After      []any // values of Order to start after
+	After      []any // values of Order to start after; one more is the path of the document among those that have the same
 	Limit      int
 }
 
@@ -46,6 +48,8 @@ type Reader interface {
 	// Get fills every ref in one call.
 	Get(ctx context.Context, refs ...*Ref) error
 	// Find calls each for every document in order until it returns an error.
+	// Those that Order leaves equal are in the order of their paths. into is a
+	// pointer to a value, or a Ref with such a pointer.
 	Find(ctx context.Context, q Query, each func(id string, decode func(into any) error) error) error
 	// Count counts up to limit documents.
 	Count(ctx context.Context, q Query, limit int) (int, error)

@@ -17,7 +17,7 @@ const maxHeader = 256 << 10
 // are few, and nothing else is known of them, so all are looked at.
 func (r *erasure) quarantined(ctx context.Context) (found []Quarantined, err error) {
 	q := Query{Collection: "quarantine", Order: []Order{{Field: "at", Desc: true}, {Field: "id", Desc: true}}}
-	err = walk(ctx, r.Docs, q, func(v Quarantined) []any { return []any{v.At, v.ID} }, func(v Quarantined) error {
+	err = walk(ctx, r.Docs, q, func(v Quarantined) error {
 		named, err := r.named(ctx, v)
 		if named {
 			found = append(found, v)

@@ -19,13 +19,13 @@ func (r *erasure) session(ctx context.Context, s Session) error {
 	if err != nil {
 		return err
 	}
-	byTime := []Order{{Field: "at"}, {Field: "id"}}
-	err = walk(ctx, r.Docs, Query{Collection: "sessions/" + s.ID + "/messages", Order: byTime}, func(m Message) []any { return []any{m.At, m.ID} },
+	byTime := []Order{{Field: "at"}}
+	err = walk(ctx, r.Docs, Query{Collection: "sessions/" + s.ID + "/messages", Order: byTime},
 		func(m Message) error { return r.message(ctx, m, whole) })
 	if err != nil {
 		return err
 	}
-	err = walk(ctx, r.Docs, Query{Collection: "sessions/" + s.ID + "/history", Order: byTime}, func(h History) []any { return []any{h.At, h.ID} },
+	err = walk(ctx, r.Docs, Query{Collection: "sessions/" + s.ID + "/history", Order: byTime},
 		func(h History) error { return r.entry(ctx, h, whole) })
 	if err != nil {
 		return err
@@ -53,27 +53,6 @@ func (r *erasure) claim(ctx context.Context, id string) (whole bool, err error) 
 		return nil
 	})
 	return whole, err
-}
-
-// walk calls each for every document of a query, page by page, until one
-// fails. at are the values of the order, by which the next page begins.
-func walk[T any](ctx context.Context, docs Docs, q Query, at func(T) []any, each func(T) error) error {
-	q.Limit = sweepPage
-	for {
-		page, err := find[T](ctx, docs, q)
-		if err != nil {
-			return err
-		}
-		for _, v := range page {
-			if err := each(v); err != nil {
-				return err
-			}
-		}
-		if len(page) < sweepPage {
-			return nil
-		}
-		q.After = at(page[len(page)-1])
-	}
 }
 
 // message erases one message, or the address from it.

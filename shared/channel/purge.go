@@ -39,8 +39,10 @@ const (
 	Purged  Retention = "purged"  // its content is gone
 )
 
-// purgeFor bounds one run; the next sweep goes on.
+// purgeFor bounds the work on one query; the next sweep goes on.
 const purgeFor = 2 * time.Minute
+
+func purgeUntil() time.Time { return time.Now().Add(purgeFor) }
 
 // Handle makes one run.
 func (p *Purge) Handle(ctx context.Context) error {
@@ -58,13 +60,13 @@ func (p *Purge) Handle(ctx context.Context) error {
 // mails purges the mails that arrived up to cutoff.
 func (p *Purge) mails(ctx context.Context, state MailState, cutoff time.Time) error {
 	q := Query{Collection: "mails", Where: []Where{{"state", "==", string(state)}, {"retention", "==", string(Kept)}, {"at", "<=", cutoff}}, Order: []Order{{Field: "at"}}}
-	return inOrder(ctx, p.Docs, q, func(m Mail) time.Time { return m.At }, func(id string, _ Mail) error {
-		m, err := p.claim(ctx, id)
+	return pages(ctx, p.Docs, q, purgeUntil(), func(d found[Mail]) error {
+		m, err := p.claim(ctx, d.id)
 		if err != nil || m == nil {
 			return err
 		}
 		fault.Step(ctx, "purge.claimed")
-		return p.finish(ctx, id, *m)
+		return p.finish(ctx, d.id, *m)
 	})
 }
 
@@ -72,7 +74,7 @@ func (p *Purge) mails(ctx context.Context, state MailState, cutoff time.Time) er
 // second time after it was purged.
 func (p *Purge) begun(ctx context.Context) error {
 	q := Query{Collection: "mails", Where: []Where{{"retention", "==", string(Purging)}}}
-	return inOrder(ctx, p.Docs, q, nil, func(id string, m Mail) error { return p.finish(ctx, id, m) })
+	return pages(ctx, p.Docs, q, purgeUntil(), func(d found[Mail]) error { return p.finish(ctx, d.id, d.v) })
 }
 
 // claim decides that a mail goes, unless its session is held or it waits to be sent.
@@ -204,41 +206,4 @@ func deleteAll(ctx context.Context, objects Objects, names []string) error {
 		}
 	}
 	return nil
-}
-
-// inOrder calls each for the documents of a query, page by page, and passes
-// over what fails or stays. at is the value of the query's order, by which the
-// next page begins; without it each must take its document out of the query.
-func inOrder[T any](ctx context.Context, docs Docs, q Query, at func(T) time.Time, each func(id string, v T) error) error {
-	type found struct {
-		id string
-		v  T
-	}
-	q.Limit = sweepPage
-	var errs []error
-	for start := time.Now(); time.Since(start) < purgeFor; {
-		var page []found
-		err := docs.Find(ctx, q, func(id string, decode func(any) error) error {
-			f := found{id: id}
-			err := decode(&f.v)
-			page = append(page, f)
-			return err
-		})
-		if err != nil {
-			return errors.Join(append(errs, err)...)
-		}
-		failed := len(errs)
-		for _, f := range page {
-			if err := each(f.id, f.v); err != nil {
-				errs = append(errs, err)
-			}
-		}
-		if len(page) < sweepPage || at == nil && len(errs) > failed {
-			break
-		}
-		if at != nil {
-			q.After = []any{at(page[len(page)-1].v)}
-		}
-	}
-	return errors.Join(errs...)
 }

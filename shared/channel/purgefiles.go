@@ -38,7 +38,8 @@ func (p *Purge) enclosed(ctx context.Context, id string) error {
 func (p *Purge) uploads(ctx context.Context, cat *Catalog) error {
 	now := p.Now().UTC()
 	q := Query{Collection: "files", Where: []Where{{"expires_at", "<=", now.Add(-dropUpload)}}, Order: []Order{{Field: "expires_at"}}}
-	return inOrder(ctx, p.Docs, q, nil, func(id string, u Upload) error {
+	return pages(ctx, p.Docs, q, purgeUntil(), func(d found[Upload]) error {
+		id, u := d.id, d.v
 		if cat.responds(u.Object) {
 			err := p.Docs.Write(ctx, func(tx Tx) { tx.Patch(uploadPath(id), map[string]any{"expires_at": now.Add(keepUpload)}) })
 			if errors.Is(err, ErrMissing) {

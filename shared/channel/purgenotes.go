@@ -11,14 +11,14 @@ import (
 // notes purges internal notes, which no mail leads to.
 func (p *Purge) notes(ctx context.Context, cutoff time.Time) error {
 	q := Query{Collection: "messages", Group: true, Where: []Where{{"direction", "==", string(Note)}, {"retention_at", "==", time.Time{}}, {"at", "<=", cutoff}}, Order: []Order{{Field: "at"}}}
-	return inOrder(ctx, p.Docs, q, func(m Message) time.Time { return m.At }, func(id string, m Message) error {
-		path := messagePath(m.Session, id)
+	return pages(ctx, p.Docs, q, purgeUntil(), func(d found[Message]) error {
+		path := messagePath(d.v.Session, d.id)
 		return p.Docs.Update(ctx, func(ctx context.Context, tx Tx) error {
 			now, err := get[Message](ctx, tx, path)
 			if err != nil || now == nil || !now.RetentionAt.IsZero() {
 				return err
 			}
-			held, err := isHeld(ctx, tx, m.Session)
+			held, err := isHeld(ctx, tx, d.v.Session)
 			if err != nil {
 				return err
 			}
@@ -36,7 +36,8 @@ func (p *Purge) notes(ctx context.Context, cutoff time.Time) error {
 // that are accounted for without a session.
 func (p *Purge) quarantined(ctx context.Context, cutoff time.Time) error {
 	q := Query{Collection: "quarantine", Where: []Where{{"event.received_at", "<=", cutoff}}, Order: []Order{{Field: "event.received_at"}}}
-	return inOrder(ctx, p.Docs, q, func(q Quarantined) time.Time { return q.Event.ReceivedAt }, func(id string, q Quarantined) error {
+	return pages(ctx, p.Docs, q, purgeUntil(), func(d found[Quarantined]) error {
+		q := d.v
 		if err := p.remove(ctx, []string{q.Event.Object}); err != nil {
 			return err
 		}
@@ -60,7 +61,7 @@ func (q Quarantined) bury(ctx context.Context, docs Docs, why string) error {
 // released looks again at what the holds of sessions kept that have ended.
 func (p *Purge) released(ctx context.Context) error {
 	q := Query{Collection: "sessions", Where: []Where{{"released", "==", true}}}
-	return inOrder(ctx, p.Docs, q, nil, func(id string, _ Session) error { return p.release(ctx, id) })
+	return pages(ctx, p.Docs, q, purgeUntil(), func(d found[Session]) error { return p.release(ctx, d.id) })
 }
 
 // release makes what was held due again. Until all of it is, the session stays
@@ -72,8 +73,8 @@ func (p *Purge) release(ctx context.Context, id string) error {
 		return err
 	}
 	mails := Query{Collection: "mails", Where: []Where{{"session", "==", id}, {"retention", "==", string(Held)}}}
-	err := inOrder(ctx, p.Docs, mails, nil, func(mail string, _ Mail) error {
-		return p.Docs.Write(ctx, func(tx Tx) { tx.Patch(mailPath(mail), map[string]any{"retention": string(Kept)}) })
+	err := pages(ctx, p.Docs, mails, purgeUntil(), func(d found[Mail]) error {
+		return p.Docs.Write(ctx, func(tx Tx) { tx.Patch(mailPath(d.id), map[string]any{"retention": string(Kept)}) })
 	})
 	if err != nil {
 		return err

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"emailchannel.dev/emailchannel/shared/event"
-	"emailchannel.dev/emailchannel/shared/fault"
 	"emailchannel.dev/emailchannel/shared/session"
 )
 
@@ -21,10 +20,8 @@ type Sweep struct {
 	Now    Clock
 }
 
-const (
-	sweepPage = 200
-	sweepFor  = 4 * time.Minute
-)
+// sweepFor bounds one run; the next goes on.
+const sweepFor = 4 * time.Minute
 
 // Handle makes one sweep.
 func (s *Sweep) Handle(ctx context.Context) error {
@@ -32,48 +29,41 @@ func (s *Sweep) Handle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	errs := []error{s.unpublished(ctx), s.uncertain(ctx)}
+	var steps []func(time.Time) error
+	add := func(step func(context.Context, time.Time) error) {
+		steps = append(steps, func(until time.Time) error { return step(ctx, until) })
+	}
+	add(s.unpublished)
+	add(s.uncertain)
 	if cat.Email {
-		errs = append(errs, s.quarantined(ctx), s.unsent(ctx), s.kept(ctx), s.timers(ctx, cat))
+		add(s.quarantined)
+		add(s.unsent)
+		add(s.kept)
+		add(func(ctx context.Context, until time.Time) error { return s.timers(ctx, cat, until) })
 	}
-	errs = append(errs, s.Bus.Publish(ctx, event.TopicFlush, event.Encode(event.Flush{})))
-	return errors.Join(errs...)
-}
-
-// pages calls each for the documents of a query until there are none. each
-// must take its document out of the query; one that fails is passed over.
-func pages[T any](ctx context.Context, docs Docs, q Query, each func(T) error) error {
-	q.Limit = sweepPage
-	var errs []error
-	for start := time.Now(); time.Since(start) < sweepFor; {
-		page, err := find[T](ctx, docs, q)
-		if err != nil {
-			return err
-		}
-		failed := len(errs)
-		for _, v := range page {
-			if err := each(v); err != nil {
-				errs = append(errs, err)
-			}
-		}
-		if len(page) < sweepPage || len(errs) > failed {
-			break
-		}
-	}
-	return errors.Join(errs...)
+	err = inTurn(time.Now().Add(sweepFor), steps...)
+	return errors.Join(err, s.Bus.Publish(ctx, event.TopicFlush, event.Encode(event.Flush{})))
 }
 
 // unpublished publishes the events that a crash kept back.
-func (s *Sweep) unpublished(ctx context.Context) error {
+func (s *Sweep) unpublished(ctx context.Context, until time.Time) error {
 	q := Query{Collection: "history", Group: true, Where: []Where{{"due", "<=", s.Now().UTC()}}, Order: []Order{{Field: "due"}}}
-	return pages(ctx, s.Docs, q, func(h History) error { return announce(ctx, s.Bus, s.Docs, "sweep", h) })
+	return inPages(ctx, s.Docs, q, until, func(page []found[History], t *troubles) {
+		entries := make([]History, len(page))
+		for i, d := range page {
+			entries[i] = d.v
+		}
+		err := announce(ctx, s.Bus, s.Docs, "sweep", entries...)
+		t.add(err)
+	})
 }
 
 // kept publishes the events whose answers waited for the channel to be ON. One
 // that is kept once more meanwhile stays so.
-func (s *Sweep) kept(ctx context.Context) error {
+func (s *Sweep) kept(ctx context.Context, until time.Time) error {
 	q := Query{Collection: "history", Group: true, Where: []Where{{"kept", "<=", s.Now().UTC()}}, Order: []Order{{Field: "kept"}}}
-	return pages(ctx, s.Docs, q, func(h History) error {
+	return pages(ctx, s.Docs, q, until, func(d found[History]) error {
+		h := d.v
 		if err := s.Bus.Publish(ctx, event.TopicSession, event.Encode(h.event())); err != nil {
 			return fmt.Errorf("publish %s of session %s: %w", h.Kind, h.Session, err)
 		}
@@ -89,37 +79,40 @@ func (s *Sweep) kept(ctx context.Context) error {
 }
 
 // quarantined brings mail back that was set aside for what may have passed (AC-7).
-func (s *Sweep) quarantined(ctx context.Context) error {
+func (s *Sweep) quarantined(ctx context.Context, until time.Time) error {
 	q := Query{Collection: "quarantine", Where: []Where{{"retry", "<=", s.Now().UTC()}}, Order: []Order{{Field: "retry"}}}
-	return pages(ctx, s.Docs, q, func(q Quarantined) error { return q.again(ctx, s.Docs, s.Bus) })
+	return pages(ctx, s.Docs, q, until, func(d found[Quarantined]) error { return d.v.again(ctx, s.Docs, s.Bus) })
 }
 
 // unsent brings mail back to Send: the event of a queued one was lost or its
 // back-off is over, or a look into the folder of sent mail is due.
-func (s *Sweep) unsent(ctx context.Context) error {
+func (s *Sweep) unsent(ctx context.Context, until time.Time) error {
 	now := s.Now().UTC()
-	var errs []error
+	var steps []func(time.Time) error
 	for _, state := range []OutState{Queued, Accepted, Uncertain} {
 		q := Query{Collection: "outbound", Where: []Where{{"state", "==", state}, {"due", "<=", now}}, Order: []Order{{Field: "due"}}}
-		errs = append(errs, pages(ctx, s.Docs, q, func(o Outbound) error {
-			// Written first: afterwards it would put back the back-off of an attempt that was faster.
-			err := s.Docs.Write(ctx, func(tx Tx) {
-				tx.Patch(outboundPath(o.ID), map[string]any{"due": now.Add(sendLease)})
-			})
-			if err != nil {
-				return err
-			}
-			return s.Bus.Publish(ctx, event.TopicOutbound, event.Encode(event.Outbound{ID: o.ID}))
-		}))
+		steps = append(steps, func(until time.Time) error {
+			return pages(ctx, s.Docs, q, until, func(d found[Outbound]) error { return s.send(ctx, d.id, now) })
+		})
 	}
-	return errors.Join(errs...)
+	return inTurn(until, steps...)
+}
+
+func (s *Sweep) send(ctx context.Context, id string, now time.Time) error {
+	// Written first: afterwards it would put back the back-off of an attempt that was faster.
+	err := s.Docs.Write(ctx, func(tx Tx) { tx.Patch(outboundPath(id), map[string]any{"due": now.Add(sendLease)}) })
+	if err != nil {
+		return fmt.Errorf("send mail %s again: %w", id, err)
+	}
+	return s.Bus.Publish(ctx, event.TopicOutbound, event.Encode(event.Outbound{ID: id}))
 }
 
 // uncertain marks the mail whose sender died while the server had its content.
-func (s *Sweep) uncertain(ctx context.Context) error {
+func (s *Sweep) uncertain(ctx context.Context, until time.Time) error {
 	now := s.Now().UTC()
 	q := Query{Collection: "outbound", Where: []Where{{"state", "==", Sending}, {"due", "<=", now}}, Order: []Order{{Field: "due"}}}
-	return pages(ctx, s.Docs, q, func(o Outbound) error {
+	return pages(ctx, s.Docs, q, until, func(d found[Outbound]) error {
+		o := d.v
 		return s.Docs.Update(ctx, func(ctx context.Context, tx Tx) error {
 			have, err := get[Outbound](ctx, tx, outboundPath(o.ID))
 			if err != nil || have == nil || have.State != Sending || have.Due.After(now) {
@@ -131,47 +124,6 @@ func (s *Sweep) uncertain(ctx context.Context) error {
 			return nil
 		})
 	})
-}
-
-// timers moves the sessions that are due by the thresholds of today (SE-4, SE-7).
-func (s *Sweep) timers(ctx context.Context, cat *Catalog) error {
-	now := s.Now().UTC()
-	var errs []error
-	for _, c := range session.Cutoffs(cat.Session, now) {
-		q := Query{Collection: "sessions", Where: []Where{{"state", "==", c.State}, {"since", "<=", c.Since}}, Order: []Order{{Field: "since"}}}
-		errs = append(errs, pages(ctx, s.Docs, q, func(v Session) error { return s.timer(ctx, cat, v.ID, c, now) }))
-	}
-	return errors.Join(errs...)
-}
-
-var timerKinds = map[session.State]session.Kind{session.Paused: session.KindPaused, session.Closed: session.KindClosed}
-
-func (s *Sweep) timer(ctx context.Context, cat *Catalog, id string, c session.Cutoff, now time.Time) error {
-	var h *History
-	err := s.Docs.Update(ctx, func(ctx context.Context, tx Tx) error {
-		h = nil
-		v, err := get[Session](ctx, tx, sessionPath(id))
-		if err != nil || v == nil || v.State != c.State || v.Since.After(c.Since) {
-			return err
-		}
-		before := *v
-		if err := v.apply(c.Event, cat.Session, now); err != nil {
-			return err
-		}
-		v.Waiting = false
-		load(tx, before, *v)
-		e := entry(v, timerKinds[v.State], fmt.Sprintf("%s-%d", c.Event, before.Since.UnixNano()), ActorChannel, now)
-		e.From, e.To, e.Rule = string(before.State), string(v.State), string(c.Event)
-		tx.Set(sessionPath(id), v)
-		tx.Set(historyPath(id, e.ID), e)
-		h = &e
-		return nil
-	})
-	if err != nil || h == nil {
-		return err
-	}
-	fault.Step(ctx, "sweep.moved")
-	return announce(ctx, s.Bus, s.Docs, "sweep", *h)
 }
 
 // DeadLetter is a message that a subscription gave up on. It waits for people.

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"time"
 
 	"cloud.google.com/go/firestore"
@@ -55,7 +56,7 @@ func (s *Store) Get(ctx context.Context, refs ...*channel.Ref) error {
 
 // Find implements channel.Reader.
 func (s *Store) Find(ctx context.Context, q channel.Query, each func(string, func(any) error) error) error {
-	return iterate(s.query(q).Documents(ctx), each)
+	return iterate(s.query(q).Documents(ctx), q, each)
 }
 
 // Count implements channel.Reader.
@@ -140,11 +141,7 @@ func (s *Store) query(q channel.Query) firestore.Query {
 		fq = fq.OrderBy(o.Field, dir)
 	}
 	if len(q.After) > 0 {
-		after := make([]any, len(q.After))
-		for i, v := range q.After {
-			after[i] = encode(v)
-		}
-		fq = fq.StartAfter(after...)
+		fq = s.after(fq, q)
 	}
 	if q.Limit > 0 {
 		fq = fq.Limit(q.Limit)
@@ -152,7 +149,25 @@ func (s *Store) query(q channel.Query) firestore.Query {
 	return fq
 }
 
-func iterate(it *firestore.DocumentIterator, each func(string, func(any) error) error) error {
+// after has the query begin behind a document. Its path breaks ties in the
+// direction that an index implies, so that no other index is needed.
+func (s *Store) after(fq firestore.Query, q channel.Query) firestore.Query {
+	after := make([]any, 0, len(q.After))
+	for _, v := range q.After[:min(len(q.Order), len(q.After))] {
+		after = append(after, encode(v))
+	}
+	if n := len(q.Order); len(q.After) > n {
+		dir := firestore.Asc
+		if n > 0 && q.Order[n-1].Desc {
+			dir = firestore.Desc
+		}
+		fq = fq.OrderBy(firestore.DocumentID, dir)
+		after = append(after, s.c.Doc(fmt.Sprint(q.After[n])))
+	}
+	return fq.StartAfter(after...)
+}
+
+func iterate(it *firestore.DocumentIterator, q channel.Query, each func(string, func(any) error) error) error {
 	defer it.Stop()
 	for {
 		d, err := it.Next()
@@ -162,15 +177,31 @@ func iterate(it *firestore.DocumentIterator, each func(string, func(any) error) 
 		if err != nil {
 			return translate(err)
 		}
-		if err := each(d.Ref.ID, func(into any) error {
-			if err := decode(d.Data(), into); err != nil {
-				return fmt.Errorf("decode %s: %w", d.Ref.Path, err)
-			}
-			return nil
-		}); err != nil {
+		if err := each(d.Ref.ID, func(into any) error { return found(d, q, into) }); err != nil {
 			return err
 		}
 	}
+}
+
+// found decodes a document of a query into a value, or into a Ref.
+func found(d *firestore.DocumentSnapshot, q channel.Query, into any) error {
+	if ref, ok := into.(*channel.Ref); ok {
+		_, ref.Path, _ = strings.Cut(d.Ref.Path, "/documents/")
+		ref.Found, ref.Version, ref.Cursor = true, d.UpdateTime, nil
+		for _, o := range q.Order {
+			v, err := d.DataAt(o.Field)
+			if err != nil {
+				return fmt.Errorf("%s of %s, by which it was found: %w", o.Field, ref.Path, err)
+			}
+			ref.Cursor = append(ref.Cursor, v)
+		}
+		ref.Cursor = append(ref.Cursor, ref.Path)
+		into = ref.Into
+	}
+	if err := decode(d.Data(), into); err != nil {
+		return fmt.Errorf("decode %s: %w", d.Ref.Path, err)
+	}
+	return nil
 }
 
 func count(ctx context.Context, q *firestore.AggregationQuery) (int, error) {

@@ -25,7 +25,7 @@ func (t *tx) Get(_ context.Context, refs ...*channel.Ref) error {
 }
 
 func (t *tx) Find(_ context.Context, q channel.Query, each func(string, func(any) error) error) error {
-	return iterate(t.t.Documents(t.query(q)), each)
+	return iterate(t.t.Documents(t.query(q)), q, each)
 }
 
 func (t *tx) Count(ctx context.Context, q channel.Query, limit int) (int, error) {

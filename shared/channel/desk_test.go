@@ -117,7 +117,7 @@ type deskSchedule struct{ paused bool }
 func (s *deskSchedule) Pause(context.Context) error  { s.paused = true; return nil }
 func (s *deskSchedule) Resume(context.Context) error { s.paused = false; return nil }
 
-// desks is a channel with its database, in which the indexes are enforced.
+// desks is a channel with its database.
 type desks struct {
 	*testing.T
 	desk     channel.Desk
@@ -139,13 +139,13 @@ var (
 	sam  = channel.Actor{ID: "sam@example.com", Role: channel.RoleSupervisor}
 )
 
-func newDesks(t *testing.T) *desks {
+// database is one in memory, in which the indexes are enforced.
+func database(t testing.TB) (*firestore.Server, *store.Store) {
 	t.Helper()
 	indexes, err := os.ReadFile("../../terraform/firestore.indexes.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &desks{T: t, now: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC), bus: &deskBus{sent: map[string][]event.Message{}}, archive: &deskArchive{objects: map[string][]byte{}}, secrets: &deskSecrets{values: map[string]string{}}, schedule: &deskSchedule{}}
 	srv, err := firestore.Open(firestore.Options{Indexes: indexes})
 	if err != nil {
 		t.Fatal(err)
@@ -158,12 +158,19 @@ func newDesks(t *testing.T) *desks {
 	srv.Register(g)
 	go g.Serve(ln)
 	t.Cleanup(func() { g.Stop(); srv.Close() })
-	d.docs, err = store.Open(t.Context(), "demo", "", option.WithEndpoint(ln.Addr().String()), option.WithoutAuthentication(),
+	docs, err := store.Open(t.Context(), "demo", "", option.WithEndpoint(ln.Addr().String()), option.WithoutAuthentication(),
 		option.WithGRPCDialOption(grpc.WithTransportCredentials(insecure.NewCredentials())), option.WithTelemetryDisabled())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { d.docs.Close() })
+	t.Cleanup(func() { docs.Close() })
+	return srv, docs
+}
+
+func newDesks(t *testing.T) *desks {
+	t.Helper()
+	d := &desks{T: t, now: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC), bus: &deskBus{sent: map[string][]event.Message{}}, archive: &deskArchive{objects: map[string][]byte{}}, secrets: &deskSecrets{values: map[string]string{}}, schedule: &deskSchedule{}}
+	_, d.docs = database(t)
 	d.desk = channel.Desk{Docs: d.docs, Archive: d.archive, Bus: d.bus, Secrets: d.secrets, Config: channel.NewConfiguration(d.docs), Now: d.clock}
 	d.admin = channel.Admin{Docs: d.docs, Secrets: d.secrets, Bus: d.bus, Mail: deskMail{}, Schedule: d.schedule, Now: d.clock}
 	d.read = channel.Read{Docs: d.docs, Archive: d.archive}

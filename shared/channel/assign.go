@@ -5,11 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"emailchannel.dev/emailchannel/shared/event"
-	"emailchannel.dev/emailchannel/shared/route"
-	"emailchannel.dev/emailchannel/shared/session"
 )
 
 // Assign gives waiting sessions to agents, oldest first (AS-1 … AS-6). It runs
@@ -71,11 +68,10 @@ func (a *Assign) round(ctx context.Context, queue string) (done []History, lost 
 		return nil, false, err
 	}
 	q, ok := cat.ByQueue[queue]
-	now := a.Now().UTC()
 	if !ok || !cat.Serving(queue) {
 		return nil, false, nil
 	}
-	if _, ok := q.Assign.Queue(q.Hours.Open(now)); !ok {
+	if _, ok := q.Assign.Queue(q.Hours.Open(a.Now())); !ok {
 		return nil, false, nil
 	}
 	waiting, err := find[Session](ctx, a.Docs, Query{Collection: "sessions", Where: []Where{{"queue", "==", queue}, {"waiting", "==", true}}, Order: []Order{{Field: "waiting_since"}}, Limit: roundSize})
@@ -88,15 +84,16 @@ func (a *Assign) round(ctx context.Context, queue string) (done []History, lost 
 		if lost = len(sessions) == 0; err != nil || lost {
 			return err
 		}
-		r := ranking{tx: tx, queue: q, now: now}
-		for i, s := range sessions {
+		r := ranking{tx: tx, queue: q, clock: a.Now}
+		for _, s := range sessions {
 			ag, err := r.first(ctx)
-			if err != nil || ag == nil {
-				r.save()
+			if err != nil {
 				return err
 			}
-			h := r.give(s, ag, now.Add(time.Duration(i)*time.Microsecond))
-			done = append(done, h)
+			if ag == nil {
+				break
+			}
+			done = append(done, r.give(s, ag))
 		}
 		r.save()
 		return nil
@@ -114,109 +111,4 @@ func stillWaiting(ctx context.Context, tx Tx, found []Session, queue string) ([]
 		return nil, err
 	}
 	return slices.DeleteFunc(docs, func(s Session) bool { return !s.Waiting || s.Queue != queue || s.Agent != "" }), nil
-}
-
-// rankPage is how many agents are read at a time; the first mostly qualifies.
-const rankPage = 3
-
-// ranking is the order of a queue's agents within a transaction. Agents are
-// read in that order and only as many as are needed: one who was given a
-// session falls back, and whoever was not read yet ranks after the last read.
-type ranking struct {
-	tx     Tx
-	queue  Queue
-	now    time.Time
-	agents []*Agent    // read so far
-	last   route.Agent // the last one read, as it was read
-	more   []any       // where the next page starts
-	ended  bool
-	writes []func()
-}
-
-// first returns the agent who ranks first among those who qualify, nil when
-// nobody does. All reads come before the writes that save makes.
-func (r *ranking) first(ctx context.Context) (*Agent, error) {
-	for {
-		var best *Agent
-		for _, ag := range r.agents {
-			if _, ok := r.queue.Assign.Agent(ag.rank(r.queue, r.now)); ok && (best == nil || route.Compare(ag.rank(r.queue, r.now), best.rank(r.queue, r.now)) < 0) {
-				best = ag
-			}
-		}
-		if r.ended || best != nil && route.Compare(best.rank(r.queue, r.now), r.last) <= 0 {
-			return best, nil
-		}
-		if err := r.read(ctx); err != nil {
-			return nil, err
-		}
-	}
-}
-
-func (r *ranking) read(ctx context.Context) error {
-	q := Query{
-		Collection: "agents",
-		Where:      []Where{{"queues", "array-contains", r.queue.ID}, {"role", "==", "agent"}},
-		Order:      []Order{{Field: "open"}, {Field: "last_assigned"}, {Field: "id"}},
-		Limit:      rankPage, After: r.more,
-	}
-	if r.queue.Assign.OnlyLoggedIn {
-		q.Where = append(q.Where, Where{"logged_in", "==", true})
-	}
-	page, err := find[Agent](ctx, r.tx, q)
-	if err != nil {
-		return err
-	}
-	for i := range page {
-		r.agents = append(r.agents, &page[i])
-	}
-	r.ended = len(page) < rankPage
-	if n := len(page); n > 0 {
-		r.last = page[n-1].rank(r.queue, r.now)
-		r.more = []any{page[n-1].Open, page[n-1].LastAssigned, page[n-1].ID}
-	}
-	return nil
-}
-
-// rank is what package route needs of the agent.
-func (ag Agent) rank(q Queue, now time.Time) route.Agent {
-	r := route.Agent{ID: ag.ID, LoggedIn: ag.LoggedIn, Open: ag.Open, LastAssigned: ag.LastAssigned}
-	if d := ag.Daily[q.ID]; d.Day == q.Hours.Day(now) {
-		r.Today = d.N
-	}
-	return r
-}
-
-// give assigns s to the agent and returns the entry. Nothing is written before
-// save: the next agent may have to be read.
-func (r *ranking) give(s Session, ag *Agent, at time.Time) History {
-	rank := ag.rank(r.queue, r.now)
-	s.Agent, s.Waiting = ag.ID, false
-	h := entry(&s, session.KindAssigned, fmt.Sprintf("assigned-%d", at.UnixNano()), ActorChannel, at)
-	h.To, h.Rule = ag.ID, "rank"
-	h.Inputs = []string{fmt.Sprintf("open:%d", rank.Open), "last_assigned:" + rank.LastAssigned.Format(time.RFC3339), fmt.Sprintf("today:%d", rank.Today)}
-	r.writes = append(r.writes, func() {
-		r.tx.Patch(sessionPath(s.ID), map[string]any{"agent": ag.ID, "waiting": false, "updated_at": at})
-		r.tx.Set(historyPath(h.Session, h.ID), h)
-	})
-	if session.Counted(s.State) {
-		ag.Open++
-	}
-	ag.LastAssigned = at
-	if ag.Daily == nil {
-		ag.Daily = map[string]Daily{}
-	}
-	ag.Daily[r.queue.ID] = Daily{Day: r.queue.Hours.Day(r.now), N: rank.Today + 1}
-	ag.given = true
-	return h
-}
-
-func (r *ranking) save() {
-	for _, w := range r.writes {
-		w()
-	}
-	for _, ag := range r.agents {
-		if ag.given {
-			r.tx.Patch(agentPath(ag.ID), map[string]any{"open": ag.Open, "last_assigned": ag.LastAssigned, "daily." + r.queue.ID: ag.Daily[r.queue.ID]})
-		}
-	}
 }

@@ -97,6 +97,7 @@ type act struct {
 	who    Actor
 	agent  *Agent // the actor's document, if he has one
 	key    string // part of the entry's ID, the same at every attempt of the transaction
+	clock  Clock  // not set where now is given
 	now    time.Time
 	before Session
 	s      Session
@@ -113,7 +114,7 @@ func (d *Desk) change(ctx context.Context, who Actor, id string, f func(ctx cont
 	var h *History
 	var s Session
 	err = d.Docs.Update(ctx, func(ctx context.Context, tx Tx) error {
-		a := act{tx: tx, cat: cat, who: who, key: key, now: d.Now().UTC()}
+		a := act{tx: tx, cat: cat, who: who, key: key, clock: d.Now}
 		if err := a.load(ctx, id); err != nil {
 			return err
 		}
@@ -143,13 +144,19 @@ func (a *act) load(ctx context.Context, id string) error {
 		return conflict("it was merged into session %s", s.MergedInto)
 	}
 	a.s, a.before, a.agent = *s, *s, ag
+	a.tick()
 	return nil
 }
+
+// tick takes the time once more after a read: what was read is locked by then,
+// so that an act on the same documents that came before was at an earlier time.
+func (a *act) tick() { a.now = a.clock().UTC() }
 
 // identify reads the actor's document.
 func (a *act) identify(ctx context.Context) error {
 	ag, err := agentOf(ctx, a.tx, a.who)
 	a.agent = ag
+	a.tick()
 	return err
 }
 

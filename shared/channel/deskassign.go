@@ -102,6 +102,7 @@ func (a *act) hand(ctx context.Context, agent, queue string) error {
 	case !slices.Contains(ag.Queues, queue):
 		return &Invalid{[]Field{{"agent", agent + " does not serve queue " + queue}}}
 	}
+	a.tick()
 	a.take(*ag)
 	return nil
 }
@@ -109,7 +110,7 @@ func (a *act) hand(ctx context.Context, agent, queue string) error {
 // take makes ag the session's agent; who got one last ranks last in a tie (AS-4).
 func (a *act) take(ag Agent) {
 	a.s.Agent, a.s.Waiting = ag.ID, false
-	a.tx.Patch(agentPath(ag.ID), map[string]any{"last_assigned": a.now})
+	a.tx.Patch(agentPath(ag.ID), map[string]any{"last_assigned": ag.assigned(a.now)})
 }
 
 // drop leaves the session without an agent.

@@ -31,7 +31,7 @@ type backlog struct {
 func newBacklog(t testing.TB, sessions, due, agents int) *backlog {
 	t.Helper()
 	b := &backlog{TB: t, bus: &deskBus{sent: map[string][]event.Message{}}, now: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC), sessions: sessions, agents: agents, every: sessions / due}
-	b.srv, b.docs = database(t)
+	b.srv, _, b.docs = database(t)
 	settings := channel.Defaults()
 	settings.Email = true
 	b.write([]func(channel.Tx){func(tx channel.Tx) { tx.Set("settings/channel", settings) }})

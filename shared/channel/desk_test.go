@@ -128,6 +128,7 @@ type desks struct {
 	archive  *deskArchive
 	secrets  *deskSecrets
 	schedule *deskSchedule
+	database string // its address
 	mu       sync.Mutex
 	now      time.Time
 }
@@ -139,8 +140,8 @@ var (
 	sam  = channel.Actor{ID: "sam@example.com", Role: channel.RoleSupervisor}
 )
 
-// database is one in memory, in which the indexes are enforced.
-func database(t testing.TB) (*firestore.Server, *store.Store) {
+// database is one in memory, in which the indexes are enforced, with its address.
+func database(t testing.TB) (*firestore.Server, string, *store.Store) {
 	t.Helper()
 	indexes, err := os.ReadFile("../../terraform/firestore.indexes.json")
 	if err != nil {
@@ -158,19 +159,20 @@ func database(t testing.TB) (*firestore.Server, *store.Store) {
 	srv.Register(g)
 	go g.Serve(ln)
 	t.Cleanup(func() { g.Stop(); srv.Close() })
-	docs, err := store.Open(t.Context(), "demo", "", option.WithEndpoint(ln.Addr().String()), option.WithoutAuthentication(),
+	addr := ln.Addr().String()
+	docs, err := store.Open(t.Context(), "demo", "", option.WithEndpoint(addr), option.WithoutAuthentication(),
 		option.WithGRPCDialOption(grpc.WithTransportCredentials(insecure.NewCredentials())), option.WithTelemetryDisabled())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { docs.Close() })
-	return srv, docs
+	return srv, addr, docs
 }
 
 func newDesks(t *testing.T) *desks {
 	t.Helper()
 	d := &desks{T: t, now: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC), bus: &deskBus{sent: map[string][]event.Message{}}, archive: &deskArchive{objects: map[string][]byte{}}, secrets: &deskSecrets{values: map[string]string{}}, schedule: &deskSchedule{}}
-	_, d.docs = database(t)
+	_, d.database, d.docs = database(t)
 	d.desk = channel.Desk{Docs: d.docs, Archive: d.archive, Bus: d.bus, Secrets: d.secrets, Config: channel.NewConfiguration(d.docs), Now: d.clock}
 	d.admin = channel.Admin{Docs: d.docs, Secrets: d.secrets, Bus: d.bus, Mail: deskMail{}, Schedule: d.schedule, Now: d.clock}
 	d.read = channel.Read{Docs: d.docs, Archive: d.archive}

@@ -69,7 +69,7 @@ func TestModel(t *testing.T) {
 // play is a run of the test: the world, the model of it, and what the customers know.
 type play struct {
 	w     *world
-	m     *model
+	m     *rules
 	r     *rapid.T // of the step under way
 	n     int      // mails so far
 	sent  []letterIn
@@ -84,7 +84,7 @@ var (
 func newPlay(t *testing.T, r *rapid.T) *play {
 	d := newDesks(t)
 	w := newWorld(d)
-	p := &play{w: w, r: r, event: map[string]event.Session{}, m: &model{queues: map[string]*channel.Queue{}, mails: map[string]*modelMail{}}}
+	p := &play{w: w, r: r, event: map[string]event.Session{}, m: &rules{queues: map[string]*channel.Queue{}, mails: map[string]*modelMail{}}}
 	zones := map[string]string{"support": "Europe/Berlin", "billing": "America/New_York"}
 	for _, id := range []string{"support", "billing"} {
 		q := doc[channel.Queue](d, "queues/"+id)

@@ -9,9 +9,9 @@ import (
 	"emailchannel.dev/emailchannel/shared/session"
 )
 
-// model is what the channel should be: one event at a time, by the plainest rules, without a database, an index or a
+// rules are what the channel should be: one event at a time, by the plainest rules, without a database, an index or a
 // page. Times are whole seconds, one for each step of the test.
-type model struct {
+type rules struct {
 	now      time.Time
 	set      channel.Settings
 	queues   map[string]*channel.Queue
@@ -51,9 +51,9 @@ type modelAnswer struct {
 	at          time.Time
 }
 
-func (m *model) next() int { m.seq++; return m.seq }
+func (m *rules) next() int { m.seq++; return m.seq }
 
-func (m *model) agent(id string) *modelAgent {
+func (m *rules) agent(id string) *modelAgent {
 	i := slices.IndexFunc(m.agents, func(a *modelAgent) bool { return a.id == id })
 	if i < 0 {
 		return nil
@@ -61,7 +61,7 @@ func (m *model) agent(id string) *modelAgent {
 	return m.agents[i]
 }
 
-func (m *model) find(id string) *modelSession {
+func (m *rules) find(id string) *modelSession {
 	i := slices.IndexFunc(m.sessions, func(s *modelSession) bool { return s.id == id })
 	if i < 0 {
 		return nil
@@ -69,13 +69,13 @@ func (m *model) find(id string) *modelSession {
 	return m.sessions[i]
 }
 
-func open(s session.State) bool {
+func counted(s session.State) bool {
 	return s == session.Unopened || s == session.Active || s == session.Reopened
 }
 
-func (m *model) load(agent string) (n int) {
+func (m *rules) load(agent string) (n int) {
 	for _, s := range m.sessions {
-		if s.agent == agent && open(s.state) {
+		if s.agent == agent && counted(s.state) {
 			n++
 		}
 	}
@@ -83,7 +83,7 @@ func (m *model) load(agent string) (n int) {
 }
 
 // enter moves the session; activity is mail and what agents do to the state.
-func (m *model) enter(s *modelSession, to session.State, activity bool) {
+func (m *rules) enter(s *modelSession, to session.State, activity bool) {
 	if s.state != to {
 		s.state, s.entered = to, m.now
 	}
@@ -92,7 +92,7 @@ func (m *model) enter(s *modelSession, to session.State, activity bool) {
 	}
 }
 
-func (m *model) wait(s *modelSession) {
+func (m *rules) wait(s *modelSession) {
 	if s.agent == "" && s.waiting == 0 {
 		s.waiting = m.next()
 	}
@@ -100,7 +100,7 @@ func (m *model) wait(s *modelSession) {
 
 // settle is what holds after every act by hand: only what is open and has no agent waits.
 func (s *modelSession) settle() {
-	if s.agent != "" || !open(s.state) {
+	if s.agent != "" || !counted(s.state) {
 		s.waiting = 0
 	}
 }
@@ -110,12 +110,12 @@ func over(t session.Threshold, since, now time.Time) bool {
 }
 
 // reopens tells whether activity reopens a closed session (SE-4, SE-5).
-func (m *model) reopens(s *modelSession) bool {
+func (m *rules) reopens(s *modelSession) bool {
 	return m.set.Session.ClosedReopen.On && !over(m.set.Session.ClosedReopen, s.active, m.now)
 }
 
 // receive processes a mail that no one has seen before; id is the new session's, should it begin one.
-func (m *model) receive(l letterIn, id string) {
+func (m *rules) receive(l letterIn, id string) {
 	mail := &modelMail{messageID: l.id, n: l.n}
 	defer func() { m.mails[l.fingerprint()] = mail }()
 	begin := func() {
@@ -158,7 +158,7 @@ func (m *model) receive(l letterIn, id string) {
 }
 
 // mailed is an agent's mail in a session; id is the new session's, should the old one be closed for good.
-func (m *model) mailed(s *modelSession, by, id string) *modelSession {
+func (m *rules) mailed(s *modelSession, by, id string) *modelSession {
 	if s.state == session.Closed && !m.reopens(s) {
 		return m.start(s.queue, s.customer, by, id)
 	}
@@ -178,7 +178,7 @@ func (m *model) mailed(s *modelSession, by, id string) *modelSession {
 }
 
 // start begins a session with an agent's mail.
-func (m *model) start(queue, customer, by, id string) *modelSession {
+func (m *rules) start(queue, customer, by, id string) *modelSession {
 	s := &modelSession{id: id, queue: queue, customer: customer, state: session.Active, entered: m.now, active: m.now}
 	m.give(s, by)
 	m.sessions = append(m.sessions, s)
@@ -186,25 +186,25 @@ func (m *model) start(queue, customer, by, id string) *modelSession {
 }
 
 // give makes an agent the session's; a supervisor takes none.
-func (m *model) give(s *modelSession, id string) {
+func (m *rules) give(s *modelSession, id string) {
 	if a := m.agent(id); a != nil {
 		s.agent, s.waiting, a.lastAssigned = id, 0, m.next()
 	}
 }
 
 // take takes the session from its agent.
-func (m *model) take(s *modelSession) {
-	if s.agent = ""; open(s.state) {
+func (m *rules) take(s *modelSession) {
+	if s.agent = ""; counted(s.state) {
 		m.wait(s)
 	}
 }
 
-func (m *model) serving(queue string) bool {
+func (m *rules) serving(queue string) bool {
 	return m.set.Email && m.set.Queues && m.queues[queue].On
 }
 
 // first is the agent who ranks first among those who may get a session of the queue, by AS-2 and AS-4.
-func (m *model) first(queue string) *modelAgent {
+func (m *rules) first(queue string) *modelAgent {
 	q := m.queues[queue]
 	p := q.Assign
 	if !m.serving(queue) || !p.On || p.OnlyInHours && !q.Hours.Open(m.now) {
@@ -223,7 +223,7 @@ func (m *model) first(queue string) *modelAgent {
 	return best
 }
 
-func (m *model) before(a, b *modelAgent) bool {
+func (m *rules) before(a, b *modelAgent) bool {
 	if x, y := m.load(a.id), m.load(b.id); x != y {
 		return x < y
 	}
@@ -233,7 +233,7 @@ func (m *model) before(a, b *modelAgent) bool {
 	return a.id < b.id
 }
 
-func (m *model) waiting(queue string) []*modelSession {
+func (m *rules) waiting(queue string) []*modelSession {
 	var out []*modelSession
 	for _, s := range m.sessions {
 		if s.queue == queue && s.waiting > 0 {
@@ -246,7 +246,7 @@ func (m *model) waiting(queue string) []*modelSession {
 
 // drain assigns the waiting sessions of a queue, oldest first, until the one that it was asked for has an agent. It
 // tells how many transactions it made of that; most ends it earlier, as a crash would.
-func (m *model) drain(queue, until string, most int) (rounds int) {
+func (m *rules) drain(queue, until string, most int) (rounds int) {
 	for rounds < most {
 		given := 0
 		done := false
@@ -275,7 +275,7 @@ func (m *model) drain(queue, until string, most int) (rounds int) {
 }
 
 // sweep moves what is due (SE-4).
-func (m *model) sweep() {
+func (m *rules) sweep() {
 	if !m.set.Email {
 		return
 	}
@@ -295,7 +295,7 @@ func (m *model) sweep() {
 }
 
 // respond decides about the answer to a mail that is owed one.
-func (m *model) respond(mail *modelMail, queue string, first bool) {
+func (m *rules) respond(mail *modelMail, queue string, first bool) {
 	s := mail.in
 	q := m.queues[queue]
 	switch {
@@ -316,7 +316,7 @@ func (m *model) respond(mail *modelMail, queue string, first bool) {
 }
 
 // sent counts the answers of late.
-func (m *model) sent(which func(modelAnswer) bool) (n int) {
+func (m *rules) sent(which func(modelAnswer) bool) (n int) {
 	for _, a := range m.answers {
 		if which(a) && a.at.After(m.now.Add(-m.set.Caps.Window)) {
 			n++
@@ -325,7 +325,7 @@ func (m *model) sent(which func(modelAnswer) bool) (n int) {
 	return n
 }
 
-func (m *model) String() string {
+func (m *rules) String() string {
 	var b strings.Builder
 	for _, s := range m.sessions {
 		b.WriteString(s.id + " " + s.queue + " " + string(s.state) + " " + s.agent + "\n")

@@ -433,3 +433,35 @@ func TestPurgeByPages(t *testing.T) {
 		}
 	}
 }
+
+// TestPurgePastManyOfOneInstant holds that mails which stay, more than a page
+// of the same instant, do not hide those behind them.
+func TestPurgePastManyOfOneInstant(t *testing.T) {
+	d := newDesks(t)
+	d.keepFor(channel.Days30)
+	const waiting, all = 230, 240
+	at := d.clock().Add(-40 * day)
+	err := d.docs.Write(t.Context(), func(tx channel.Tx) {
+		tx.Set("outbound/waiting", channel.Outbound{ID: "waiting", State: channel.Queued})
+		for i := range all {
+			m := channel.Mail{State: channel.Stored, Direction: channel.Out, At: at}
+			if i < waiting {
+				m.Outbound = "waiting"
+			}
+			tx.Set(fmt.Sprintf("mails/%03d", i), m)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.run(d.purge())
+	for i := range all {
+		want := channel.Kept
+		if i >= waiting {
+			want = channel.Purged
+		}
+		if m := d.known(fmt.Sprintf("%03d", i)); m.Retention != want {
+			t.Errorf("mail %d is %q, not %q", i, m.Retention, want)
+		}
+	}
+}

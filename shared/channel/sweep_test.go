@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -193,4 +194,23 @@ func TestSweepInFlatMemory(t *testing.T) {
 	if many > few+8<<20 {
 		t.Errorf("the heap grows by %d KB for 1,000 sessions, and by %d KB for 50,000", few>>10, many>>10)
 	}
+}
+
+// TestSweepTwiceAtTheSameTime holds that of many sweeps at once each due
+// session is moved by one.
+func TestSweepTwiceAtTheSameTime(t *testing.T) {
+	b := newBacklog(t, 3_000, 1_000, 20)
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() {
+			for range 2 {
+				if err := b.sweep(b.docs).Handle(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	b.moved()
+	b.announced()
 }

@@ -50,7 +50,7 @@ func Handler(ctx context.Context, env config.Env) (http.Handler, error) {
 		Desk:    &channel.Desk{Docs: c.Docs, Archive: c.Archive, Bus: c.Bus, Secrets: c.Secrets, Config: c.Config, Now: env.Now},
 		Admin:   admin,
 		Storage: &channel.AdminStorage{Admin: admin, Probe: c.Probe},
-		Read:    &channel.Read{Docs: c.Docs, Archive: c.Archive},
+		Read:    &channel.Read{Docs: c.Docs, Archive: c.Archive, Config: c.Config, Now: env.Now},
 		Erase:   &channel.Erase{Docs: c.Docs, Objects: c.Archive, Now: env.Now},
 		Remail:  &channel.Remail{Receive: &channel.Receive{Docs: c.Docs, Archive: c.Archive, Bus: c.Bus, Secrets: c.Secrets, Config: c.Config, Now: env.Now, Limits: email.DefaultLimits(), LookupTXT: lookup}},
 		Auth:    callers,

@@ -91,6 +91,7 @@ func TestSchemasHaveTheFieldsOfTheirTypes(t *testing.T) {
 		"AutoResponse": reflect.TypeFor[channel.AutoResponse](), "File": reflect.TypeFor[channel.File](), "Signature": reflect.TypeFor[reply.Signature](),
 		"Agent": reflect.TypeFor[channel.Agent](), "AgentInput": reflect.TypeFor[agentBody](), "Daily": reflect.TypeFor[channel.Daily](), "Team": reflect.TypeFor[channel.Team](),
 		"Session": reflect.TypeFor[channel.Session](), "Message": reflect.TypeFor[channel.Message](), "Attachment": reflect.TypeFor[channel.Attachment](), "Upload": reflect.TypeFor[channel.Upload](), "Inline": reflect.TypeFor[channel.Inline](), "History": reflect.TypeFor[historyView](),
+		"Decision": reflect.TypeFor[channel.Decision](), "Decisions": reflect.TypeFor[channel.Decisions](), "Wait": reflect.TypeFor[channel.Wait](), "Standing": reflect.TypeFor[channel.Standing](),
 		"Mail": reflect.TypeFor[letter](), "Sent": reflect.TypeFor[channel.Sent](), "StateResult": reflect.TypeFor[channel.StateResult](),
 		"Outbound": reflect.TypeFor[channel.Outbound](), "Quarantined": reflect.TypeFor[channel.Quarantined](), "Received": reflect.TypeFor[event.Received](),
 		"Storage": reflect.TypeFor[channel.Storage](), "StorageInput": reflect.TypeFor[storageBody](), "S3Key": reflect.TypeFor[archive.S3Key](), "Destination": reflect.TypeFor[channel.Destination](), "StorageTest": reflect.TypeFor[storageTest](),

@@ -66,6 +66,7 @@ func (s *server) routes() []route {
 		{get, "/v1/sessions/{id}/viewers", agents, ok, s.listViewers},
 		{put, "/v1/sessions/{id}/viewers/me", agents, ok, s.view},
 		{del, "/v1/sessions/{id}/viewers/me", agents, none, s.leave},
+		{get, "/v1/sessions/{id}/decisions", everybody, ok, s.listDecisions},
 		{post, "/v1/sessions/{id}/open", agents, ok, s.openSession},
 		{post, "/v1/sessions/{id}/reply", agents, accepted, s.reply},
 		{post, "/v1/sessions/{id}/note", agents, created, s.note},

@@ -70,6 +70,10 @@ func (s *server) listHistory(c *call) (any, error) {
 	})
 }
 
+func (s *server) listDecisions(c *call) (any, error) {
+	return paged(c, func(p channel.PageRequest) (any, error) { return s.Read.Decisions(c.ctx(), c.who, c.id(), p) })
+}
+
 // paged reads the parameters of a list that has no others.
 func paged(c *call, list func(channel.PageRequest) (any, error)) (any, error) {
 	q, err := c.query("limit", "cursor")

@@ -150,7 +150,7 @@ func newClient(t *testing.T) *client {
 		Desk:    &channel.Desk{Docs: docs, Archive: files{a}, Bus: a, Config: config, Now: time.Now},
 		Admin:   admin,
 		Storage: &channel.AdminStorage{Admin: admin, Probe: a.probe},
-		Read:    &channel.Read{Docs: docs, Archive: files{a}},
+		Read:    &channel.Read{Docs: docs, Archive: files{a}, Config: config, Now: time.Now},
 		Erase:   &channel.Erase{Docs: docs, Objects: files{a}, Now: time.Now},
 		Remail:  &channel.Remail{Receive: &receive},
 		Auth:    &auth.Authenticator{Bearer: []auth.Tokens{tokens}},
@@ -350,6 +350,12 @@ func TestWalk(t *testing.T) {
 		t.Fatalf("%d messages", len(messages))
 	}
 	c.want(200, "dora", "GET", at+"/history?limit=200", nil)
+	if why := c.want(200, "svc", "GET", at+"/decisions", nil); why["items"].([]any)[0].(obj)["rule"] != "new" || why["waits"] != nil {
+		t.Errorf("decisions: %v", why)
+	}
+	if why := c.want(200, "ana", "GET", "/v1/sessions/"+second+"/decisions", nil); why["waits"].(obj)["reason"] != "assignment-off" {
+		t.Errorf("decisions of what waits: %v", why)
+	}
 	c.files(at + "/messages/" + messages[0].(obj)["id"].(string))
 	results := c.want(200, "svc", "POST", "/v1/bulk/session-states", obj{"sessions": []string{first, second, "nothing"}, "state": "paused"})["results"].([]any)
 	for i, want := range []string{"updated", "invalid_transition", "not_found"} {

@@ -175,7 +175,7 @@ func newDesks(t *testing.T) *desks {
 	_, d.database, d.docs = database(t)
 	d.desk = channel.Desk{Docs: d.docs, Archive: d.archive, Bus: d.bus, Secrets: d.secrets, Config: channel.NewConfiguration(d.docs), Now: d.clock}
 	d.admin = channel.Admin{Docs: d.docs, Secrets: d.secrets, Bus: d.bus, Mail: deskMail{}, Schedule: d.schedule, Now: d.clock}
-	d.read = channel.Read{Docs: d.docs, Archive: d.archive}
+	d.read = channel.Read{Docs: d.docs, Archive: d.archive, Config: d.desk.Config, Now: d.clock}
 	if err := d.admin.Seed(t.Context(), demo()); err != nil {
 		t.Fatal(err)
 	}

@@ -127,7 +127,7 @@ func (r *ranking) give(s Session, ag *Agent) History {
 	s.Agent, s.Waiting = ag.ID, false
 	h := entry(&s, session.KindAssigned, fmt.Sprintf("assigned-%d", at.UnixNano()), ActorChannel, at)
 	h.To, h.Rule = ag.ID, "rank"
-	h.Inputs = []string{fmt.Sprintf("open:%d", rank.Open), "last_assigned:" + rank.LastAssigned.Format(time.RFC3339Nano), fmt.Sprintf("today:%d", rank.Today)}
+	h.Inputs = r.inputs(rank)
 	r.writes = append(r.writes, func() {
 		r.tx.Patch(sessionPath(s.ID), map[string]any{"agent": ag.ID, "waiting": false, "updated_at": at})
 		r.tx.Set(historyPath(h.Session, h.ID), h)

@@ -20,6 +20,8 @@ import (
 type Read struct {
 	Docs    Docs
 	Archive Archive
+	Config  *Configuration
+	Now     Clock
 }
 
 // Filter narrows the list of sessions; zero fields do not. All fields may be

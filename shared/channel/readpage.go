@@ -41,7 +41,7 @@ type cursor struct {
 
 // page reads one page of a query that is ordered by a time and an ID.
 func page[T any](ctx context.Context, r Reader, q Query, p PageRequest, at func(T) position) (*Page[T], error) {
-	of := digest(fmt.Sprint(q.Collection, q.Where, q.Order))
+	of := q.digest()
 	limit := p.Limit
 	if limit == 0 {
 		limit = DefaultPage
@@ -68,13 +68,18 @@ func page[T any](ctx context.Context, r Reader, q Query, p PageRequest, at func(
 	out := &Page[T]{Items: items}
 	if len(items) > limit {
 		out.Items = items[:limit]
-		b, err := json.Marshal(cursor{at(items[limit-1]), of})
-		if err != nil {
-			return nil, err
-		}
-		out.Next = base64.RawURLEncoding.EncodeToString(b)
+		out.Next, err = q.cursor(at(items[limit-1]))
 	}
-	return out, nil
+	return out, err
+}
+
+// digest tells one list from another.
+func (q Query) digest() string { return digest(fmt.Sprint(q.Collection, q.Where, q.Order)) }
+
+// cursor is what a caller gets for the position p of the query's list.
+func (q Query) cursor(p position) (string, error) {
+	b, err := json.Marshal(cursor{p, q.digest()})
+	return base64.RawURLEncoding.EncodeToString(b), err
 }
 
 func parseCursor(s string) (c cursor, ok bool) {

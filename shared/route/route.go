@@ -37,15 +37,18 @@ func Compare(a, b Agent) int {
 // Refusal names why nobody, or not this agent, gets a session.
 type Refusal string
 
+// The refusals. Those of the channel and the queue come before the policy is asked.
 const (
-	Off           Refusal = "assignment-off"
-	OutsideHours  Refusal = "outside-hours"
-	DailyLimit    Refusal = "daily-limit"
-	NotLoggedIn   Refusal = "not-logged-in"
-	NobodyLeft    Refusal = "nobody-qualifies"
-	AlreadyTaken  Refusal = "already-assigned"
-	QueueOff      Refusal = "queue-off"
-	NothingToTake Refusal = "nothing-waits"
+	ChannelOff   Refusal = "channel-off"      // the whole channel is OFF
+	QueuesOff    Refusal = "queues-off"       // the e-mail tile of the queue page is OFF
+	QueueOff     Refusal = "queue-off"        // the queue is OFF
+	NoQueue      Refusal = "no-queue"         // the session is in no queue that there is
+	Off          Refusal = "assignment-off"   // people assign
+	OutsideHours Refusal = "outside-hours"    // of the queue
+	NoAgents     Refusal = "no-agents"        // nobody serves the queue
+	NotLoggedIn  Refusal = "not-logged-in"    // nobody who serves it is logged in, or this agent is not
+	DailyLimit   Refusal = "daily-limit"      // everybody who serves it is at the limit of the day, or this agent is
+	NobodyLeft   Refusal = "nobody-qualifies" // one for this reason, another for that
 )
 
 // Queue tells whether the queue assigns at all now.
@@ -68,4 +71,28 @@ func (p Policy) Agent(a Agent) (Refusal, bool) {
 		return DailyLimit, false
 	}
 	return "", true
+}
+
+// Why tells why mail waits in a queue with these agents, empty when one of
+// them may be assigned something, and how many agents there are of each
+// refusal; "" counts those who qualify.
+func (p Policy) Why(inHours bool, agents []Agent) (Refusal, map[Refusal]int) {
+	standing := map[Refusal]int{}
+	var last Refusal
+	for _, a := range agents {
+		last, _ = p.Agent(a)
+		standing[last]++
+	}
+	refused, ok := p.Queue(inHours)
+	switch {
+	case !ok:
+		return refused, standing
+	case len(agents) == 0:
+		return NoAgents, standing
+	case standing[""] > 0:
+		return "", standing
+	case standing[last] == len(agents):
+		return last, standing
+	}
+	return NobodyLeft, standing
 }

@@ -1,6 +1,7 @@
 package route
 
 import (
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -89,6 +90,33 @@ func TestPolicyAgent(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if got, ok := c.p.Agent(c.a); got != c.want || ok != (c.want == "") {
 				t.Errorf("%q, %v, want %q", got, ok, c.want)
+			}
+		})
+	}
+}
+
+func TestPolicyWhy(t *testing.T) {
+	p := Policy{On: true, OnlyInHours: true, DailyLimit: 1, OnlyLoggedIn: true}
+	in, full, out := Agent{ID: "a", LoggedIn: true}, Agent{ID: "b", LoggedIn: true, Today: 1}, Agent{ID: "c"}
+	for name, c := range map[string]struct {
+		p        Policy
+		closed   bool
+		agents   []Agent
+		want     Refusal
+		standing map[Refusal]int
+	}{
+		"off":                 {Policy{}, false, []Agent{in, out}, Off, map[Refusal]int{"": 2}},
+		"outside its hours":   {p, true, []Agent{in, full}, OutsideHours, map[Refusal]int{"": 1, DailyLimit: 1}},
+		"nobody serves it":    {p, false, nil, NoAgents, map[Refusal]int{}},
+		"nobody is logged in": {p, false, []Agent{out, out}, NotLoggedIn, map[Refusal]int{NotLoggedIn: 2}},
+		"all at the limit":    {p, false, []Agent{full, full}, DailyLimit, map[Refusal]int{DailyLimit: 2}},
+		"each for a reason":   {p, false, []Agent{full, out}, NobodyLeft, map[Refusal]int{DailyLimit: 1, NotLoggedIn: 1}},
+		"one qualifies":       {p, false, []Agent{full, in, out}, "", map[Refusal]int{"": 1, DailyLimit: 1, NotLoggedIn: 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, standing := c.p.Why(!c.closed, c.agents)
+			if got != c.want || !maps.Equal(standing, c.standing) {
+				t.Errorf("%q %v, want %q %v", got, standing, c.want, c.standing)
 			}
 		})
 	}

@@ -95,6 +95,7 @@ func TestSchemasHaveTheFieldsOfTheirTypes(t *testing.T) {
 		"Mail": reflect.TypeFor[letter](), "Sent": reflect.TypeFor[channel.Sent](), "StateResult": reflect.TypeFor[channel.StateResult](),
 		"Outbound": reflect.TypeFor[channel.Outbound](), "Quarantined": reflect.TypeFor[channel.Quarantined](), "Received": reflect.TypeFor[event.Received](),
 		"Storage": reflect.TypeFor[channel.Storage](), "StorageInput": reflect.TypeFor[storageBody](), "S3Key": reflect.TypeFor[archive.S3Key](), "Destination": reflect.TypeFor[channel.Destination](), "StorageTest": reflect.TypeFor[storageTest](),
+		"StatesReport": reflect.TypeFor[reportView[statesView]](), "StatesLine": reflect.TypeFor[statesView](), "ActivityReport": reflect.TypeFor[reportView[activityView]](), "ActivityLine": reflect.TypeFor[activityView](),
 		"Viewer": reflect.TypeFor[channel.Viewer](), "Hold": reflect.TypeFor[channel.Hold](), "Erasure": reflect.TypeFor[channel.ErasureReceipt](), "ErasedItem": reflect.TypeFor[channel.ErasedItem](), "Replayed": reflect.TypeFor[channel.Replayed](), "Difference": reflect.TypeFor[channel.Difference](),
 		"Reconciliation": reflect.TypeFor[channel.Reconciliation](), "DeadLetter": reflect.TypeFor[channel.DeadLetter](), "Operation": reflect.TypeFor[channel.Operation](),
 	}

@@ -80,6 +80,9 @@ func (s *server) routes() []route {
 		{del, "/v1/sessions/{id}/hold", supervisors, ok, s.release},
 		{post, "/v1/bulk/session-states", everybody, ok, s.bulkStates},
 
+		{get, "/v1/reports/states", supervisors, ok, s.reportStates},
+		{get, "/v1/reports/activity", supervisors, ok, s.reportActivity},
+
 		{post, "/v1/erasures", erasers, ok, s.erase},
 		{get, "/v1/erasures/{id}", erasers, ok, s.getErasure},
 

@@ -339,6 +339,7 @@ func TestWalk(t *testing.T) {
 		t.Errorf("sent twice: %v", again)
 	}
 	c.viewers(at)
+	c.reports()
 	c.want(201, "ana", "POST", at+"/note", obj{"text": "A regular."}, "Idempotency-Key", "n1")
 	for _, step := range []string{"pause", "activate", "resolve", "activate", "unassign"} {
 		c.want(200, "ana", "POST", at+"/"+step, nil)
@@ -457,4 +458,32 @@ func (c *client) viewers(at string) {
 	if others := c.want(200, "sam", "GET", at+"/viewers", nil)["items"].([]any); len(others) != 0 {
 		c.Errorf("sam sees %v, who left", others)
 	}
+}
+
+// reports are counted, and come as JSON and as CSV (AG-6).
+func (c *client) reports() {
+	c.Helper()
+	count := channel.Count{Docs: c.docs, Config: channel.NewConfiguration(c.docs), Now: time.Now}
+	if err := count.Handle(c.Context()); err != nil {
+		c.Fatal(err)
+	}
+	states := c.want(200, "sam", "GET", "/v1/reports/states?by=queue,agent", nil)["items"].([]any)
+	if len(states) != 2 || states[1].(obj)["agent"] != "ana@example.com" || states[1].(obj)["active"] != 1.0 || states[0].(obj)["unopened"] != 1.0 {
+		c.Errorf("states: %v", states)
+	}
+	lines := c.want(200, "sam", "GET", "/v1/reports/activity?by=", nil)["items"].([]any)
+	if len(lines) != 1 || lines[0].(obj)["arrived"] != 2.0 || lines[0].(obj)["responses"] != 1.0 {
+		c.Errorf("activity: %v", lines)
+	}
+	status, header, body := c.do("sam", "GET", "/v1/reports/activity?by=queue", nil, "Accept", "text/csv")
+	if !strings.HasPrefix(string(body), "queue,arrived,started,") || !strings.Contains(string(body), "\r\nsupport,2,0,1,") || !strings.HasPrefix(header.Get("Content-Type"), "text/csv") {
+		c.Errorf("CSV: %d %v %s", status, header, body)
+	}
+	for path, field := range map[string]string{"states?by=day": "by", "activity?by=mood": "by", "activity?from=yesterday": "from", "activity?from=2026-02-02&to=2026-01-01": "to", "activity?from=2020-01-01&to=2026-01-01": "to"} {
+		problem := c.want(422, "sam", "GET", "/v1/reports/"+path, nil)
+		if errs := problem["errors"].([]any); len(errs) != 1 || errs[0].(obj)["field"] != field {
+			c.Errorf("%s: %v", path, problem)
+		}
+	}
+	c.want(403, "ana", "GET", "/v1/reports/states", nil)
 }

@@ -1,5 +1,5 @@
 // Package sweep is the function that moves what fell due, resumes what got
-// stuck, logs in to the accounts' servers and deletes what is over its storage
+// stuck, adds up the reports, logs in to the accounts' servers and deletes what is over its storage
 // period. It is pushed sweep, by Cloud Scheduler every five minutes, and
 // dead-letter, whose messages it stores for people to see.
 package sweep
@@ -33,12 +33,13 @@ func Handler(ctx context.Context, env config.Env) (http.Handler, error) {
 	}
 	use := channel.Sweep{Docs: c.Docs, Bus: c.Bus, Config: c.Config, Now: env.Now}
 	logins := channel.Logins{Docs: c.Docs, Secrets: c.Secrets, Mail: mail, Config: c.Config, Now: env.Now, Report: report}
+	count := channel.Count{Docs: c.Docs, Config: c.Config, Now: env.Now}
 	purge := channel.Purge{Docs: c.Docs, Objects: c.Archive, Config: c.Config, Now: env.Now}
 	return trigger.Push(env.Function, func(ctx context.Context, d trigger.Delivery) error {
 		if strings.HasPrefix(d.Subscription, event.TopicDead) {
 			return use.Bury(ctx, d.ID, d.Message)
 		}
-		return errors.Join(use.Handle(ctx), logins.Handle(ctx), purge.Handle(ctx))
+		return errors.Join(use.Handle(ctx), count.Handle(ctx), logins.Handle(ctx), purge.Handle(ctx))
 	}), nil
 }
 

@@ -159,7 +159,7 @@ func (a *act) answer(l *letter) (*History, error) {
 	}
 	a.s.Waiting = false
 	if a.s.AnsweredAt.IsZero() {
-		a.s.AnsweredAt = a.now
+		a.s.AnsweredAt, a.s.AnsweredBy = a.now, a.who.ID
 	}
 	return a.mailed(l, string(a.before.State)), nil
 }

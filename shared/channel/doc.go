@@ -2,7 +2,7 @@
 // [Poll] fetches mail, [Receive] makes sessions of it, [Assign] gives them to
 // agents, [Respond] writes auto-responses, [Send] delivers, [Record] and
 // [Flush] tell the CRM, [Sweep] moves what fell due and resumes what got
-// stuck, [Desk] is the agents' work and [Admin] the settings. [Purge] deletes
+// stuck, [Count] adds up the reports, [Desk] is the agents' work and [Admin] the settings. [Purge] deletes
 // what is over its storage period, [Erase] what was stored of an end user, and
 // [Remail] processes archived mail once more.
 //
@@ -39,5 +39,6 @@
 //	quarantine/{source}              Quarantined;  deadletters/{id}  DeadLetter
 //	erasures/{id}                    Erasure, a receipt, with items/{id}  ErasedItem
 //	logins/{account}                 Login: the last to both servers;  discards/{secret}  Discard
+//	reports/{digest}                 ReportLine;  counted/{session}  what it has added to them
 //	leases/{name}                    Lease
 package channel

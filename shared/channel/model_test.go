@@ -57,7 +57,7 @@ func TestModel(t *testing.T) {
 			"deliver 1": p.deliver, "deliver 2": p.deliver, "deliver 3": p.deliver, "deliver 4": p.deliver,
 			"open": p.open, "state": p.setState, "state again": p.setState, "assign": p.assign, "unassign": p.unassign, "transfer": p.transfer,
 			"agent answers": p.agentAnswers, "agent writes": p.agentWrites,
-			"time": p.time, "sweep": p.sweep, "settings": p.settings, "queue": p.queue, "presence": p.presence,
+			"time": p.time, "sweep": p.sweep, "count": p.count, "settings": p.settings, "queue": p.queue, "presence": p.presence,
 			"": func(r *rapid.T) { taken++; p.compare(r) },
 		})
 		p.r = r
@@ -428,6 +428,16 @@ func (p *play) sweeps(t trouble) {
 		p.r.Fatalf("sweep: %v", err)
 	}
 	p.m.sweep()
+}
+
+// count adds up the reports, which changes nothing else.
+func (p *play) count(r *rapid.T) {
+	p.begin(r)
+	t := p.trouble()
+	use := channel.Count{Docs: p.w.docs, Config: p.w.config(), Now: p.w.clock}
+	if _, err := p.w.try(t, use.Handle); err != nil && t.none() {
+		r.Fatalf("count: %v", err)
+	}
 }
 
 func (p *play) settings(r *rapid.T) {

@@ -5,9 +5,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"emailchannel.dev/emailchannel/shared/channel"
+	"emailchannel.dev/emailchannel/shared/report"
 )
 
 // compare holds the world against the model.
@@ -69,6 +71,40 @@ func (p *play) calm() {
 		p.compare(p.r)
 	}
 	p.nothingForgotten()
+	p.w.pass(10 * time.Minute) // a lease of a count that ended too early is over
+	p.reports()
+}
+
+// reports holds the reports, which were counted bit by bit, against all sessions.
+func (p *play) reports() {
+	use := channel.Count{Docs: p.w.desks.docs, Config: p.w.config(), Now: p.w.clock}
+	if err := use.Handle(p.w.Context()); err != nil {
+		p.r.Fatal(err)
+	}
+	want := report.Sum{}
+	for _, s := range p.w.sessions() {
+		f := report.Facts{State: s.State, Queue: s.Queue, Agent: s.Agent, Started: s.Outbound, CreatedAt: s.CreatedAt, AnsweredAt: s.AnsweredAt, AnsweredBy: s.AnsweredBy, ResolvedAt: s.ResolvedAt, Handling: s.Handling}
+		for k, c := range report.Of(f, p.m.queues[s.Queue].Hours.Day) {
+			want.Add(k, c, 1)
+		}
+	}
+	got := report.Sum{}
+	for _, q := range []channel.ReportQuery{{}, {From: "2026-01-01", To: "2026-12-31"}, {From: "2027-01-01", To: "2027-12-31"}, {From: "2028-01-01", To: "2028-12-31"}} {
+		q.By = []string{"queue", "agent"}
+		if q.From != "" {
+			q.By = append(q.By, "day")
+		}
+		r, err := p.w.read.Report(p.w.Context(), q)
+		if err != nil {
+			p.r.Fatal(err)
+		}
+		for _, l := range r.Lines {
+			got.Add(report.Key{Day: l.Day, Queue: l.Queue, Agent: l.Agent}, l.Counts, 1)
+		}
+	}
+	if diff := cmp.Diff(want.Less(nil), got); diff != "" {
+		p.r.Fatalf("reports (-want/+got)\n%s", diff)
+	}
 }
 
 func (p *play) nothingForgotten() {

@@ -33,6 +33,9 @@ type Session struct {
 	MergedInto   string        `json:"merged_into,omitempty"`
 	CreatedAt    time.Time     `json:"created_at"`
 	AnsweredAt   time.Time     `json:"answered_at,omitzero"` // first reply of an agent
+	AnsweredBy   string        `json:"answered_by,omitempty"`
+	ResolvedAt   time.Time     `json:"resolved_at,omitzero"` // last time, unless it was reopened since
+	Handling     time.Duration `json:"handling,omitzero"`    // in state active so far, until it last left that
 	UpdatedAt    time.Time     `json:"updated_at"`
 	Hold         *Hold         `json:"hold,omitempty"`     // keeps it from being purged or erased (ST-5)
 	Released     bool          `json:"released,omitempty"` // its hold ended, and what that kept is yet to be looked at again
@@ -50,9 +53,23 @@ func (s *Session) apply(e session.Event, set session.Settings, now time.Time) er
 	if err != nil {
 		return err
 	}
-	s.State, s.EnteredAt, s.LastActivity = f.State, f.EnteredAt, f.LastActivity
+	s.enter(f)
 	s.Since, s.UpdatedAt = session.Since(f), now
 	return nil
+}
+
+// enter takes over the facts, with what the reports count of a change of state.
+func (s *Session) enter(f session.Facts) {
+	if s.State == session.Active && f.State != session.Active {
+		s.Handling += max(0, f.EnteredAt.Sub(s.EnteredAt))
+	}
+	switch {
+	case f.State == session.Resolved && s.State != session.Resolved:
+		s.ResolvedAt = f.EnteredAt
+	case f.State != session.Resolved && f.State != session.Closed:
+		s.ResolvedAt = time.Time{}
+	}
+	s.State, s.EnteredAt, s.LastActivity = f.State, f.EnteredAt, f.LastActivity
 }
 
 // wait puts the session among those that wait for an agent.

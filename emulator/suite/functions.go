@@ -75,13 +75,21 @@ func (s *Suite) startFunctions() error {
 }
 
 // killable ends a request's goroutine at a step that the fault switch names,
-// which is what a crash looks like to everything outside: no answer.
+// which is what a crash looks like to everything outside: no answer. Once one
+// of a request's goroutines was ended, the others come no further either.
 func (s *Suite) killable(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var mu sync.Mutex
+		dead := false
 		ctx := fault.WithSteps(r.Context(), func(step string) {
 			s.steps.see(step)
-			if s.Faults.Kill(step) {
+			mu.Lock()
+			defer mu.Unlock()
+			if !dead && s.Faults.Kill(step) {
 				s.log.Info("killed by a fault", "step", step)
+				dead = true
+			}
+			if dead {
 				runtime.Goexit()
 			}
 		})
@@ -147,11 +155,17 @@ func RunFunctions(ctx context.Context, listen string, out io.Writer) error {
 	}
 	clk := &followed{}
 	mux := FunctionsMux(os.LookupEnv, clk.now)
+	var claiming sync.Mutex // several goroutines at the step are one strike
 	srv := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		clk.follow(r.Header)
 		kills := r.Header.Values(killHeader)
 		mux.ServeHTTP(w, r.WithContext(fault.WithSteps(r.Context(), func(step string) {
-			if slices.Contains(kills, step) && claimKill(r.Header.Get(controlHeader), step) {
+			if !slices.Contains(kills, step) {
+				return
+			}
+			claiming.Lock()
+			defer claiming.Unlock()
+			if claimKill(r.Header.Get(controlHeader), step) {
 				os.Exit(killedStatus)
 			}
 		})))

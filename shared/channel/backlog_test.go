@@ -16,7 +16,7 @@ import (
 )
 
 // backlog is a database with many sessions, of which some fall due at once.
-// Between them are others in the same states, some by a second too young.
+// Between them are others in the same states that are too young.
 type backlog struct {
 	testing.TB
 	srv      *firestore.Server
@@ -26,21 +26,30 @@ type backlog struct {
 	sessions int
 	agents   int
 	every    int // each of these many is due
+	young    time.Duration // that what is not due yet lacks
 }
 
+// newBacklog makes one in which what is too young is so by a second.
 func newBacklog(t testing.TB, sessions, due, agents int) *backlog {
 	t.Helper()
-	b := &backlog{TB: t, bus: &deskBus{sent: map[string][]event.Message{}}, now: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC), sessions: sessions, agents: agents, every: sessions / due}
+	b := &backlog{TB: t, young: time.Second, bus: &deskBus{sent: map[string][]event.Message{}}, now: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC), sessions: sessions, agents: agents, every: sessions / due}
 	b.srv, _, b.docs = database(t)
+	b.fill()
+	return b
+}
+
+// fill writes what there is before the sweep.
+func (b *backlog) fill() {
+	b.Helper()
 	settings := channel.Defaults()
 	settings.Email = true
 	b.write([]func(channel.Tx){func(tx channel.Tx) { tx.Set("settings/channel", settings) }})
-	open := make([]int, agents)
-	writes := make([]func(channel.Tx), 0, sessions+agents)
-	for i := range sessions {
+	open := make([]int, b.agents)
+	writes := make([]func(channel.Tx), 0, b.sessions+b.agents)
+	for i := range b.sessions {
 		s := b.before(i)
 		if s.Agent != "" && session.Counted(s.State) {
-			open[i%agents]++
+			open[i%b.agents]++
 		}
 		writes = append(writes, func(tx channel.Tx) { tx.Set("sessions/"+s.ID, s) })
 	}
@@ -49,7 +58,6 @@ func newBacklog(t testing.TB, sessions, due, agents int) *backlog {
 		writes = append(writes, func(tx channel.Tx) { tx.Set("agents/"+a.ID, a) })
 	}
 	b.write(writes)
-	return b
 }
 
 func agentName(i int) string { return fmt.Sprintf("agent-%d@example.com", i) }
@@ -70,7 +78,7 @@ func (b *backlog) before(i int) channel.Session {
 		s.Since = b.now.Add(-threshold[s.State] - time.Duration(n%4)*day) // many at the same instant, more than a page
 	} else {
 		s.State = append(session.States(), session.Closed, session.Closed, session.Closed)[i%9]
-		s.Since = b.now.Add(time.Second - threshold[s.State])
+		s.Since = b.now.Add(b.young - threshold[s.State])
 	}
 	s.EnteredAt, s.LastActivity, s.UpdatedAt = s.Since, s.Since, s.Since
 	return s

@@ -214,3 +214,39 @@ func TestSweepTwiceAtTheSameTime(t *testing.T) {
 	b.moved()
 	b.announced()
 }
+
+// TestSweepResumesAfterACrash ends a sweep, with all that it does at the same
+// time, at its first move or announcement; the next does the rest.
+func TestSweepResumesAfterACrash(t *testing.T) {
+	for _, step := range []string{"sweep.moved", "sweep.committed", "sweep.published"} {
+		t.Run(step, func(t *testing.T) {
+			b := newBacklog(t, 1_500, 500, 20)
+			b.young = time.Hour
+			b.fill()
+			if _, died := kill(t.Context(), step, b.sweep(b.docs).Handle); !died {
+				t.Fatalf("%s was not reached, or the sweep went on", step)
+			}
+			if n := b.bus.count(event.TopicFlush); n > 0 {
+				t.Error("the sweep went on to its end")
+			}
+			b.now = b.now.Add(2 * time.Minute) // what was not announced is overdue
+			if err := b.sweep(b.docs).Handle(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			entries := map[string]int{}
+			find(b, channel.Query{Collection: "history", Group: true}, func(h channel.History) {
+				if entries[h.Session]++; !h.Due.IsZero() {
+					t.Errorf("not announced: %+v", h)
+				}
+			})
+			for id, n := range entries {
+				if n != 1 {
+					t.Errorf("session %s was moved %d times", id, n)
+				}
+			}
+			if n := b.bus.count(event.TopicSession); len(entries) != b.due() || n < b.due() {
+				t.Errorf("%d sessions were moved, and %d events published, of %d", len(entries), n, b.due())
+			}
+		})
+	}
+}

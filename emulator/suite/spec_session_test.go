@@ -301,7 +301,7 @@ func timers(w *world) {
 	w.freeze(false)
 	fields := []string{"paused_close", "resolved_close", "active_pause", "closed_reopen"}
 	for _, f := range fields {
-		for _, days := range []int{0, 1001, -1} {
+		for _, days := range []any{0, 1001, -1, 1.5, "30", nil} {
 			m := look[map[string]any](w, "/v1/settings")
 			in(m, "session", f)["days"] = days
 			w.refused(http.StatusUnprocessableEntity, "admin", "PUT", "/v1/settings", m, "session."+f)

@@ -25,7 +25,7 @@ type backlog struct {
 	now      time.Time
 	sessions int
 	agents   int
-	every    int // each of these many is due
+	every    int           // each of these many is due
 	young    time.Duration // that what is not due yet lacks
 }
 

@@ -3,6 +3,7 @@ package channel_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -248,5 +249,54 @@ func TestSweepResumesAfterACrash(t *testing.T) {
 				t.Errorf("%d sessions were moved, and %d events published, of %d", len(entries), n, b.due())
 			}
 		})
+	}
+}
+
+// TestSweepFollowsTheSettingsOfToday changes what a sweep goes by from one run
+// to the next, over the same sessions (SE-4, SE-7, CH-1).
+func TestSweepFollowsTheSettingsOfToday(t *testing.T) {
+	b := newBacklog(t, 0, 1, 0) // an empty one
+	long := b.now.Add(-20 * day)
+	states := []session.State{session.Active, session.Paused, session.Resolved}
+	for _, st := range states {
+		b.write([]func(channel.Tx){func(tx channel.Tx) {
+			tx.Set("sessions/"+string(st), channel.Session{ID: string(st), State: st, Since: long, EnteredAt: long, LastActivity: long})
+		}})
+	}
+	on := func(days int) session.Threshold { return session.Threshold{On: true, Days: days} }
+	off := session.Threshold{Days: 1}
+	for _, step := range []struct {
+		name    string
+		on      bool
+		set     session.Settings
+		moved   session.State // the one that this sweep moves
+		becomes session.State
+	}{
+		{"longer than they are old", true, session.Settings{PausedClose: on(21), ResolvedClose: on(1000), ActivePause: on(21), ClosedReopen: on(30)}, "", ""},
+		{"all timers off", true, session.Settings{PausedClose: off, ResolvedClose: off, ActivePause: off, ClosedReopen: off}, "", ""},
+		{"the channel OFF", false, session.Settings{PausedClose: on(1), ResolvedClose: on(1), ActivePause: on(1), ClosedReopen: on(1)}, "", ""},
+		{"one shorter", true, session.Settings{PausedClose: on(21), ResolvedClose: on(20), ActivePause: on(21), ClosedReopen: on(30)}, session.Resolved, session.Closed},
+		{"one switched on", true, session.Settings{PausedClose: on(1), ResolvedClose: off, ActivePause: off, ClosedReopen: off}, session.Paused, session.Closed},
+		{"the last one", true, session.Settings{PausedClose: on(1), ResolvedClose: on(1), ActivePause: on(20), ClosedReopen: on(1)}, session.Active, session.Paused},
+		{"nothing left", true, session.Settings{PausedClose: on(1), ResolvedClose: on(1), ActivePause: on(1), ClosedReopen: on(1)}, "", ""},
+	} {
+		look := func() map[session.State]session.State {
+			now := map[session.State]session.State{}
+			find(b, channel.Query{Collection: "sessions"}, func(s channel.Session) { now[session.State(s.ID)] = s.State })
+			return now
+		}
+		before := look()
+		set := channel.Defaults()
+		set.Email, set.Session = step.on, step.set
+		b.write([]func(channel.Tx){func(tx channel.Tx) { tx.Set("settings/channel", set) }})
+		if err := b.sweep(b.docs).Handle(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if step.moved != "" {
+			before[step.moved] = step.becomes
+		}
+		if after := look(); !maps.Equal(before, after) {
+			t.Errorf("%s: %v, want %v", step.name, after, before)
+		}
 	}
 }

@@ -17,17 +17,27 @@ import (
 	"emailchannel.dev/emailchannel/shared/session"
 )
 
-// jobs holds that all of Cloud Scheduler's jobs are in a state.
-func (w *world) jobs(want schedulerpb.Job_State) {
+// place is where Cloud Scheduler's jobs are.
+var place = fmt.Sprintf("projects/%s/locations/%s", suite.Project, suite.Location)
+
+// jobClient is Cloud Scheduler's own client.
+func (w *world) jobClient() *scheduler.CloudSchedulerClient {
 	w.t.Helper()
 	c, err := scheduler.NewCloudSchedulerClient(w.t.Context(), option.WithEndpoint(w.Addrs.Scheduler), option.WithoutAuthentication(),
 		option.WithGRPCDialOption(grpc.WithTransportCredentials(insecure.NewCredentials())))
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	defer c.Close()
+	w.t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// jobs holds that all of Cloud Scheduler's jobs are in a state.
+func (w *world) jobs(want schedulerpb.Job_State) {
+	w.t.Helper()
+	c := w.jobClient()
 	n := 0
-	for it := c.ListJobs(w.t.Context(), &schedulerpb.ListJobsRequest{Parent: fmt.Sprintf("projects/%s/locations/%s", suite.Project, suite.Location)}); ; n++ {
+	for it := c.ListJobs(w.t.Context(), &schedulerpb.ListJobsRequest{Parent: place}); ; n++ {
 		j, err := it.Next()
 		if err == iterator.Done {
 			break

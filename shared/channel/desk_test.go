@@ -562,9 +562,63 @@ func TestBulkStates(t *testing.T) {
 	if err != nil || got[0].Result != channel.Unchanged || got[1].Result != channel.InvalidTransition {
 		t.Errorf("again: %+v, %v", got, err)
 	}
+	if err := d.docs.Write(ctx, func(tx channel.Tx) { tx.Patch("sessions/"+fresh, map[string]any{"merged_into": active}) }); err != nil {
+		t.Fatal(err)
+	}
+	got, err = d.desk.SetStates(ctx, sam, []string{fresh}, session.Active)
+	if err != nil || got[0].Result != channel.InvalidTransition || !strings.Contains(got[0].Reason, active) {
+		t.Errorf("one that was merged: %+v, %v", got, err)
+	}
 	var bad *channel.Invalid
 	if _, err := d.desk.SetStates(ctx, ana, make([]string, 101), "asleep"); !errors.As(err, &bad) || len(bad.Fields) != 2 {
 		t.Errorf("101 sessions: %v", err)
+	}
+}
+
+// TestBulkStatesTwiceAtOnce holds that of two calls for the same sessions one
+// moves each, and that a call which died half way is finished by the next.
+func TestBulkStatesTwiceAtOnce(t *testing.T) {
+	d := newDesks(t)
+	var ids []string
+	open := doc[channel.Agent](d, "agents/"+ana.ID).Open
+	err := d.docs.Write(t.Context(), func(tx channel.Tx) {
+		for i := range 100 {
+			s := channel.Session{ID: fmt.Sprintf("%011d", i), State: session.Active, Queue: "support", Agent: ana.ID}
+			ids = append(ids, s.ID)
+			tx.Set("sessions/"+s.ID, s)
+		}
+		tx.Patch("agents/"+ana.ID, map[string]any{"open": open + len(ids)})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, died := kill(t.Context(), "desk.committed", func(ctx context.Context) error {
+		_, err := d.desk.SetStates(ctx, ana, ids, session.Paused)
+		return err
+	})
+	if !died {
+		t.Fatal("the call went on")
+	}
+	var results [2][]channel.StateResult
+	var errs [2]error
+	var wg sync.WaitGroup
+	for i := range results {
+		wg.Go(func() { results[i], errs[i] = d.desk.SetStates(t.Context(), ana, ids, session.Paused) })
+	}
+	wg.Wait()
+	if err := errors.Join(errs[:]...); err != nil {
+		t.Fatal(err)
+	}
+	for i, id := range ids {
+		if a, b := results[0][i], results[1][i]; a.State != session.Paused || b.State != session.Paused || a.Result == channel.Updated && b.Result != channel.Unchanged {
+			t.Errorf("%+v, and %+v", a, b)
+		}
+		if got := d.kinds(id); !slices.Equal(got, []session.Kind{session.KindPaused}) {
+			t.Errorf("session %s has entries %v", id, got)
+		}
+	}
+	if got := d.open(ana.ID); got != open {
+		t.Errorf("she counts %d open sessions, not %d", got, open)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 
 	"emailchannel.dev/emailchannel/shared/session"
 )
@@ -82,8 +81,8 @@ type StateResult struct {
 }
 
 const (
-	maxBulk     = 100 // sessions of one call (SE-9)
-	bulkWorkers = 8
+	maxBulk   = 100 // sessions of one call (SE-9)
+	bulkLanes = 8
 )
 
 // SetStates moves up to 100 sessions and answers for each, in their order. A
@@ -126,20 +125,11 @@ func (d *Desk) SetStates(ctx context.Context, who Actor, ids []string, to sessio
 
 func (d *Desk) bulk(ctx context.Context, who Actor, ids []string, to session.State) ([]StateResult, error) {
 	out, errs := make([]StateResult, len(ids)), make([]error, len(ids))
-	var wg sync.WaitGroup
-	next := make(chan int)
-	for range min(bulkWorkers, len(ids)) {
-		wg.Go(func() {
-			for i := range next {
-				out[i], errs[i] = d.result(ctx, who, ids[i], to)
-			}
-		})
-	}
-	for i := range ids {
-		next <- i
-	}
-	close(next)
-	wg.Wait()
+	lanes(ctx, bulkLanes, func(ctx context.Context, lane int) {
+		for i := lane; i < len(ids); i += bulkLanes {
+			out[i], errs[i] = d.result(ctx, who, ids[i], to)
+		}
+	})
 	return out, errors.Join(errs...)
 }
 

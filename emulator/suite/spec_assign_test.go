@@ -38,6 +38,13 @@ func specAssignment(t *testing.T) {
 		staffed(s, "again", route.Policy{On: true}, utc, 2)
 		staffed(s, "rank", route.Policy{On: true}, utc, 3)
 		staffed(s, "fresh", route.Policy{On: true, DailyLimit: 1}, utc, 0)
+		staffed(s, "once", route.Policy{}, utc, 0)
+		staffed(s, "why", route.Policy{On: true, DailyLimit: 1}, utc, 2)
+		for i, q := range s.Queues {
+			if q.ID == "why" {
+				s.Queues[i].Response = s.Queues[0].Response
+			}
+		}
 		staffed(s, "crowd", route.Policy{On: true, DailyLimit: 10}, utc, 3)
 	})
 	// Noon in Tokyo: no row runs into a midnight that it does not mean.
@@ -49,7 +56,9 @@ func specAssignment(t *testing.T) {
 	w.row("AS-3", assignedAgain)
 	w.row("AS-4", rank)
 	w.row("AS-5", somebodyQualifies)
+	w.row("AS-5 at once", atOnce)
 	w.row("AS-6", crowd)
+	w.row("AS-7", why)
 }
 
 // arrives is a new mail to a queue, and the agent who gets it, "" while it waits.

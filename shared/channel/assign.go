@@ -24,13 +24,14 @@ func (a *Assign) Session(ctx context.Context, e event.Session) error {
 }
 
 // Queue drains one queue, or with an empty name all: somebody may qualify now.
+// A setting may have changed, so the settings are read anew.
 func (a *Assign) Queue(ctx context.Context, e event.Queue) error {
-	if e.Queue != "" {
-		return a.drain(ctx, e.Queue, "")
-	}
-	cat, err := a.Config.Load(ctx)
+	cat, err := a.Config.Refresh(ctx)
 	if err != nil {
 		return err
+	}
+	if e.Queue != "" {
+		return a.drain(ctx, e.Queue, "")
 	}
 	var errs []error
 	for id := range cat.ByQueue {

@@ -179,6 +179,40 @@ func (t *findsTx) Find(ctx context.Context, q channel.Query, each func(string, f
 	return t.Tx.Find(ctx, q, each)
 }
 
+// The daily limit ends with the queue's calendar day, also where clocks skip
+// midnight (Cairo, 24 April 2026) or pass it twice (29 October).
+func TestTheDayEndsWithDaylightSaving(t *testing.T) {
+	for name, ends := range map[string]time.Time{
+		"midnight is skipped":          time.Date(2026, 4, 23, 22, 0, 0, 0, time.UTC),
+		"the last hour is lived twice": time.Date(2026, 10, 29, 22, 0, 0, 0, time.UTC),
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesks(t)
+			d.put("support", func(q *channel.Queue) {
+				q.Teams, q.Agents = nil, []string{ana.ID}
+				q.Assign, q.Hours.Zone = route.Policy{On: true, DailyLimit: 1}, "Africa/Cairo"
+			})
+			d.pass(ends.Add(-90 * time.Minute).Sub(d.now)) // before the first of two midnights
+			a := d.assigner()
+			first, second := d.inbound("support"), d.inbound("support")
+			d.drain(a, "")
+			if d.session(first).Agent != ana.ID || d.session(second).Agent != "" {
+				t.Fatalf("the first has %q, the second %q", d.session(first).Agent, d.session(second).Agent)
+			}
+			d.pass(ends.Add(-30 * time.Second).Sub(d.now))
+			d.drain(a, "")
+			if got := d.session(second).Agent; got != "" {
+				t.Errorf("assigned to %s before the day ended", got)
+			}
+			d.pass(ends.Sub(d.now))
+			d.drain(a, "")
+			if d.session(second).Agent != ana.ID {
+				t.Error("not assigned on the next day")
+			}
+		})
+	}
+}
+
 // open are the hours of one day of each week, in UTC.
 func open(from, to time.Time) hours.Hours {
 	at := func(t time.Time) hours.TimeOfDay { return hours.TimeOfDay(t.Hour()*60 + t.Minute()) }

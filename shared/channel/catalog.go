@@ -58,9 +58,16 @@ const catalogFresh = time.Second
 // Load returns the catalog, at most a second old. The catalog is shared and
 // must not be changed.
 func (c *Configuration) Load(ctx context.Context) (*Catalog, error) {
+	return c.load(ctx, catalogFresh)
+}
+
+// Refresh returns the catalog as it is now, for what a changed setting brought about.
+func (c *Configuration) Refresh(ctx context.Context) (*Catalog, error) { return c.load(ctx, 0) }
+
+func (c *Configuration) load(ctx context.Context, fresh time.Duration) (*Catalog, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.last != nil && time.Since(c.at) < catalogFresh {
+	if c.last != nil && time.Since(c.at) < fresh {
 		return c.last, nil
 	}
 	next, err := c.read(ctx)

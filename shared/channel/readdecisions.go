@@ -4,10 +4,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
+	"emailchannel.dev/emailchannel/shared/email"
 	"emailchannel.dev/emailchannel/shared/session"
 )
 
@@ -19,7 +19,7 @@ const (
 	DecidedThread   DecisionKind = "thread"   // which session a mail belongs to; Rule is a thread.Rule
 	DecidedRoute    DecisionKind = "route"    // which agent gets the session
 	DecidedAnswer   DecisionKind = "answer"   // that a mail is answered by an auto-response; Rule is a reply.Scenario
-	DecidedSuppress DecisionKind = "suppress" // that it is not; Rule is the reason
+	DecidedSuppress DecisionKind = "suppress" // that it is not; Rule is the reason: of the mail, a cap, or "not-due" (AR-3)
 	DecidedState    DecisionKind = "state"    // a timer moved the session; Rule is a session.Event
 )
 
@@ -124,20 +124,38 @@ func (r *Read) explained(ctx context.Context, id string, entries []History) ([][
 	return out, nil
 }
 
-// decisions are those that an entry tells of: none when somebody did it by hand.
+// decisions are those that an entry tells of: none when somebody did it by
+// hand. A mail has a second one when no auto-response follows it.
 func (h History) decisions(noAnswer string) []Decision {
 	if h.Rule == "" {
 		return nil
 	}
 	d := Decision{ID: h.ID, Kind: decided[h.Kind], At: h.At, Rule: h.Rule, Inputs: h.Inputs, Message: h.Message, Queue: h.Queue, From: h.From, To: h.To}
-	out := []Decision{d}
-	if noAnswer != "" {
-		out = append(out, Decision{ID: h.ID, Kind: DecidedSuppress, At: h.At, Rule: noAnswer, Message: h.Message, Queue: h.Queue, Inputs: class(h.Inputs)})
+	if d.Kind != DecidedThread {
+		return []Decision{d}
 	}
-	return out
+	class := h.input("class")
+	switch {
+	case noAnswer != "":
+	case h.Scenario != "":
+		return []Decision{d}
+	case class == string(email.ClassNormal) || class == string(email.ClassList):
+		noAnswer = notDue
+	default:
+		noAnswer = "class " + class
+	}
+	return []Decision{d, {ID: h.ID, Kind: DecidedSuppress, At: h.At, Rule: noAnswer, Inputs: []string{"class:" + class}, Message: h.Message, Queue: h.Queue}}
 }
 
-// class is the input of a decision that tells how the mail was classified.
-func class(inputs []string) []string {
-	return slices.DeleteFunc(slices.Clone(inputs), func(in string) bool { return !strings.HasPrefix(in, "class:") })
+// notDue is the rule where no case of AR-3 holds.
+const notDue = "not-due"
+
+// input is an input of the entry by its name.
+func (h History) input(name string) string {
+	for _, in := range h.Inputs {
+		if v, ok := strings.CutPrefix(in, name+":"); ok {
+			return v
+		}
+	}
+	return ""
 }

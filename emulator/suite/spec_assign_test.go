@@ -35,6 +35,8 @@ func specAssignment(t *testing.T) {
 		s.Queues[len(s.Queues)-1].Agents = []string{"ana@example.com"}
 		staffed(s, "limit", route.Policy{On: true, DailyLimit: 2}, tokyo, 2)
 		staffed(s, "present", route.Policy{On: true, OnlyLoggedIn: true}, utc, 1)
+		staffed(s, "there", route.Policy{On: true, OnlyLoggedIn: true}, utc, 0)
+		s.Queues[len(s.Queues)-1].Agents = []string{"ana@example.com"}
 		staffed(s, "again", route.Policy{On: true}, utc, 2)
 		staffed(s, "rank", route.Policy{On: true}, utc, 3)
 		staffed(s, "fresh", route.Policy{On: true, DailyLimit: 1}, utc, 0)
@@ -53,6 +55,7 @@ func specAssignment(t *testing.T) {
 	w.row("AS-1", manual)
 	w.row("AS-2", dailyLimit)
 	w.row("AS-2 logged in", loggedIn)
+	w.row("AS-2 presence", presence)
 	w.row("AS-3", assignedAgain)
 	w.row("AS-4", rank)
 	w.row("AS-5", somebodyQualifies)

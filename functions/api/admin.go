@@ -134,6 +134,8 @@ type agentBody struct {
 	ID           string
 	Queues       []string
 	LoggedIn     bool
+	Status       channel.Status
+	SeenAt       time.Time
 	Open         int
 	LastAssigned time.Time
 	Daily        map[string]channel.Daily
@@ -160,6 +162,18 @@ func (s *server) logout(c *call) (any, error)      { return s.presence(c, false)
 
 func (s *server) presence(c *call, in bool) (any, error) {
 	return s.Admin.SetPresence(c.ctx(), c.who, c.agent(c.id()), in)
+}
+
+func (s *server) heartbeat(c *call) (any, error) {
+	return s.Admin.Heartbeat(c.ctx(), c.who, c.agent(c.id()))
+}
+
+func (s *server) setStatus(c *call) (any, error) {
+	var in struct{ Status channel.Status }
+	if err := c.body(&in); err != nil {
+		return nil, err
+	}
+	return s.Admin.SetStatus(c.ctx(), c.who, c.agent(c.id()), in.Status)
 }
 
 func (s *server) listTeams(c *call) (any, error) { return listed(s.Admin.Teams(c.ctx())) }

@@ -50,6 +50,8 @@ func (s *server) routes() []route {
 		{del, "/v1/agents/{id}", admins, none, s.deleteAgent},
 		{post, "/v1/agents/{id}/login", agents, ok, s.login},
 		{post, "/v1/agents/{id}/logout", agents, ok, s.logout},
+		{post, "/v1/agents/{id}/heartbeat", agents, ok, s.heartbeat},
+		{put, "/v1/agents/{id}/status", agents, ok, s.setStatus},
 
 		{get, "/v1/teams", everybody, ok, s.listTeams},
 		{get, "/v1/teams/{id}", everybody, ok, s.getTeam},

@@ -319,7 +319,13 @@ func TestWalk(t *testing.T) {
 	c.holidays()
 	c.keeping()
 	c.want(200, "ana", "POST", "/v1/agents/me/login", nil)
+	c.want(200, "ana", "POST", "/v1/agents/me/heartbeat", nil)
+	c.want(200, "ana", "PUT", "/v1/agents/me/status", obj{"status": "in-email"})
+	c.want(422, "ana", "PUT", "/v1/agents/me/status", obj{"status": "asleep"})
+	c.want(403, "ana", "PUT", "/v1/agents/dora@example.com/status", obj{"status": "available"})
+	c.want(404, "sam", "POST", "/v1/agents/nobody@example.com/heartbeat", nil)
 	c.want(200, "ana", "POST", "/v1/agents/me/logout", nil)
+	c.want(409, "ana", "POST", "/v1/agents/me/heartbeat", nil)
 
 	first, second := c.inbound(1), c.inbound(2)
 	page := c.want(200, "ana", "GET", "/v1/sessions?waiting=true&state=unopened&limit=1", nil)

@@ -214,6 +214,7 @@ func (s Settings) check() error {
 		bad.add("caps.window", "%s, must be at least a minute", s.Caps.Window)
 	}
 	bad.line("company", s.Company, 200)
+	s.Presence.check(&bad)
 	return bad.err()
 }
 

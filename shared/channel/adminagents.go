@@ -154,27 +154,6 @@ func (a *Admin) orphan(ctx context.Context, id, agent string) error {
 	return announce(ctx, a.Bus, a.Docs, "admin", *h)
 }
 
-// SetPresence logs an agent in or out (AS-2). Who comes in may qualify for
-// what waits in his queues.
-func (a *Admin) SetPresence(ctx context.Context, who Actor, id string, in bool) (*Agent, error) {
-	id = email.Normalize(id)
-	if who.ID != id && !who.everywhere() {
-		return nil, fmt.Errorf("presence of agent %s: %w", id, ErrForbidden)
-	}
-	ag, err := a.Agent(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	ag.LoggedIn, ag.UpdatedAt = in, a.Now().UTC()
-	err = a.Docs.Write(ctx, func(tx Tx) {
-		tx.Patch(agentPath(id), map[string]any{"logged_in": in, "updated_at": ag.UpdatedAt})
-	})
-	if err != nil || !in {
-		return ag, err
-	}
-	return ag, a.drain(ctx, ag.Queues...)
-}
-
 // Teams lists the teams.
 func (a *Admin) Teams(ctx context.Context) ([]Team, error) {
 	m, err := all(ctx, a.Docs, "teams", teamID)

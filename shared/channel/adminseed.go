@@ -76,7 +76,7 @@ func (s Seed) store(tx Tx, w world, agents map[string]Agent, now time.Time) {
 	}
 	for _, ag := range s.Agents {
 		_, known := agents[ag.ID]
-		ag.Queues, ag.UpdatedAt = w.served(ag), now
+		ag.Queues, ag.UpdatedAt, ag.SeenAt = w.served(ag), now, now
 		ag.keep(tx, !known)
 		delete(agents, ag.ID)
 	}

@@ -85,7 +85,7 @@ func (a *Assign) round(ctx context.Context, queue string) (done []History, lost 
 		if lost = len(sessions) == 0; err != nil || lost {
 			return err
 		}
-		r := ranking{tx: tx, queue: q, clock: a.Now}
+		r := ranking{tx: tx, queue: q, presence: cat.Presence, clock: a.Now}
 		for _, s := range sessions {
 			ag, err := r.first(ctx)
 			if err != nil {

@@ -42,8 +42,11 @@ const (
 
 // everywhere tells whether the actor may act in every queue (QU-4).
 func (a Actor) everywhere() bool {
-	return a.Role == RoleSupervisor || a.Role == RoleAdmin || a.Role == RoleService
+	return a.leads() || a.Role == RoleService
 }
+
+// leads tells whether the actor may act for other people.
+func (a Actor) leads() bool { return a.Role == RoleSupervisor || a.Role == RoleAdmin }
 
 // Errors of [Desk], [Read] and [Admin] that callers tell apart, besides
 // [*Invalid], [*Conflict] and [*session.TransitionError].

@@ -3,6 +3,7 @@ package channel
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"emailchannel.dev/emailchannel/shared/route"
@@ -20,16 +21,17 @@ const (
 // read in that order and only as many as are needed: one who was given a
 // session falls back, and whoever was not read yet ranks after the last read.
 type ranking struct {
-	tx     Tx
-	queue  Queue
-	clock  Clock
-	now    time.Time   // of the decision under way
-	agents []*Agent    // read so far
-	size   int         // of the page read last
-	last   route.Agent // the last one read, as it was read
-	more   []any       // where the next page starts
-	ended  bool
-	writes []func()
+	tx       Tx
+	queue    Queue
+	presence Presence
+	clock    Clock
+	now      time.Time   // of the decision under way
+	agents   []*Agent    // read so far
+	size     int         // of the page read last
+	last     route.Agent // the last one read, as it was read
+	more     []any       // where the next page starts
+	ended    bool
+	writes   []func()
 }
 
 // first returns the agent who ranks first among those who qualify, nil when
@@ -44,7 +46,7 @@ func (r *ranking) first(ctx context.Context) (*Agent, error) {
 			return nil, nil
 		}
 		best := r.best()
-		if r.ended || best != nil && route.Compare(best.rank(r.queue, r.now), r.last) <= 0 {
+		if r.ended || best != nil && route.Compare(r.rank(best), r.last) <= 0 {
 			return best, nil
 		}
 		if err := r.read(ctx); err != nil {
@@ -67,7 +69,7 @@ func (r *ranking) tick() {
 func (r *ranking) best() *Agent {
 	var best *Agent
 	for _, ag := range r.agents {
-		if _, ok := r.queue.Assign.Agent(ag.rank(r.queue, r.now)); ok && (best == nil || route.Compare(ag.rank(r.queue, r.now), best.rank(r.queue, r.now)) < 0) {
+		if _, ok := r.queue.Assign.Agent(r.rank(ag)); ok && (best == nil || route.Compare(r.rank(ag), r.rank(best)) < 0) {
 			best = ag
 		}
 	}
@@ -83,7 +85,7 @@ func (r *ranking) read(ctx context.Context) error {
 		Limit:      r.size, After: r.more,
 	}
 	if r.queue.Assign.OnlyLoggedIn {
-		q.Where = append(q.Where, Where{"logged_in", "==", true})
+		q.Where = append(q.Where, Where{"logged_in", "==", true}, Where{"status", "in", r.presence.taking()})
 	}
 	page, err := find[Agent](ctx, r.tx, q)
 	if err != nil {
@@ -94,15 +96,18 @@ func (r *ranking) read(ctx context.Context) error {
 	}
 	r.ended = len(page) < r.size
 	if n := len(page); n > 0 {
-		r.last = page[n-1].rank(r.queue, r.now)
+		r.last = r.rank(&page[n-1])
 		r.more = []any{page[n-1].Open, page[n-1].LastAssigned, page[n-1].ID}
 	}
 	return nil
 }
 
+func (r *ranking) rank(ag *Agent) route.Agent { return ag.rank(r.queue, r.presence, r.now) }
+
 // rank is what package route needs of the agent.
-func (ag Agent) rank(q Queue, now time.Time) route.Agent {
-	r := route.Agent{ID: ag.ID, LoggedIn: ag.LoggedIn, Open: ag.Open, LastAssigned: ag.LastAssigned}
+func (ag Agent) rank(q Queue, p Presence, now time.Time) route.Agent {
+	r := route.Agent{ID: ag.ID, LoggedIn: p.here(ag, now), Open: ag.Open, LastAssigned: ag.LastAssigned}
+	r.Away = r.LoggedIn && !slices.Contains(p.taking(), string(ag.Status))
 	if d := ag.Daily[q.ID]; d.Day == q.Hours.Day(now) {
 		r.Today = d.N
 	}
@@ -123,7 +128,7 @@ func (ag Agent) assigned(now time.Time) time.Time {
 // give assigns s to the agent and returns the entry. Nothing is written before
 // save: the next agent may have to be read.
 func (r *ranking) give(s Session, ag *Agent) History {
-	rank, at := ag.rank(r.queue, r.now), ag.assigned(r.now)
+	rank, at := r.rank(ag), ag.assigned(r.now)
 	s.Agent, s.Waiting = ag.ID, false
 	h := entry(&s, session.KindAssigned, fmt.Sprintf("assigned-%d", at.UnixNano()), ActorChannel, at)
 	h.To, h.Rule = ag.ID, "rank"

@@ -22,7 +22,7 @@ func (r *ranking) inputs(chosen route.Agent) []string {
 	var others []route.Agent
 	for _, ag := range r.agents {
 		if ag.ID != chosen.ID {
-			others = append(others, ag.rank(r.queue, r.now))
+			others = append(others, r.rank(ag))
 		}
 	}
 	slices.SortFunc(others, route.Compare)

@@ -23,6 +23,7 @@ type Standing struct {
 	More        bool `json:"more"`   // there are others, who were not looked at
 	Qualify     int  `json:"qualify"`
 	NotLoggedIn int  `json:"not_logged_in"`
+	Unavailable int  `json:"unavailable"` // logged in, with a status that takes no mail
 	DailyLimit  int  `json:"daily_limit"`
 }
 
@@ -50,7 +51,7 @@ func (r *Read) waits(ctx context.Context, s *Session) (*Wait, error) {
 		return nil, fmt.Errorf("sessions before %s: %w", s.ID, err)
 	}
 	now := r.Now()
-	ranks, err := r.ranks(ctx, q, now)
+	ranks, err := r.ranks(ctx, q, cat.Presence, now)
 	if err != nil {
 		return nil, err
 	}
@@ -62,14 +63,14 @@ func (r *Read) waits(ctx context.Context, s *Session) (*Wait, error) {
 }
 
 // ranks are the first of the queue's agents and one more, if there are more.
-func (r *Read) ranks(ctx context.Context, q Queue, now time.Time) ([]route.Agent, error) {
+func (r *Read) ranks(ctx context.Context, q Queue, p Presence, now time.Time) ([]route.Agent, error) {
 	agents, err := find[Agent](ctx, r.Docs, Query{
 		Collection: "agents", Where: []Where{{"queues", "array-contains", q.ID}, {"role", "==", RoleAgent}},
 		Order: []Order{{Field: "open"}, {Field: "last_assigned"}, {Field: "id"}}, Limit: maxLooked + 1,
 	})
 	var out []route.Agent
 	for _, ag := range agents {
-		out = append(out, ag.rank(q, now))
+		out = append(out, ag.rank(q, p, now))
 	}
 	return out, err
 }
@@ -79,7 +80,7 @@ func (w *Wait) explain(cat *Catalog, q Queue, agents []route.Agent, now time.Tim
 	inHours := q.Hours.Open(now)
 	why, standing := q.Assign.Why(inHours, agents)
 	w.Agents.Looked, w.Agents.Qualify = len(agents), standing[""]
-	w.Agents.NotLoggedIn, w.Agents.DailyLimit = standing[route.NotLoggedIn], standing[route.DailyLimit]
+	w.Agents.NotLoggedIn, w.Agents.Unavailable, w.Agents.DailyLimit = standing[route.NotLoggedIn], standing[route.Unavailable], standing[route.DailyLimit]
 	switch {
 	case !cat.Email:
 		w.Reason = route.ChannelOff

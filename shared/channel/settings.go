@@ -23,6 +23,7 @@ type Settings struct {
 	Caps         reply.Caps       `json:"caps"`
 	CRM          CRMSettings      `json:"crm"`
 	Record       crm.Settings     `json:"record"`
+	Presence     Presence         `json:"presence"`
 	ConsoleURL   string           `json:"console_url"`      // to which links in the CRM lead
 	Storage      Storage          `json:"storage,omitzero"` // ST-1; saved by [AdminStorage] alone
 	UpdatedAt    time.Time        `json:"updated_at"`
@@ -163,7 +164,9 @@ type Agent struct {
 	Teams        []string         `json:"teams"`
 	Queues       []string         `json:"queues"` // all that the agent serves, directly or by team
 	LoggedIn     bool             `json:"logged_in"`
-	Open         int              `json:"open"` // unopened, reopened and active sessions
+	Status       Status           `json:"status"`
+	SeenAt       time.Time        `json:"seen_at"` // last log-in, heartbeat or status
+	Open         int              `json:"open"`    // unopened, reopened and active sessions
 	LastAssigned time.Time        `json:"last_assigned"`
 	Daily        map[string]Daily `json:"daily,omitempty"` // by queue
 	UpdatedAt    time.Time        `json:"updated_at"`

@@ -35,6 +35,7 @@ func (s *Sweep) Handle(ctx context.Context) error {
 	}
 	add(s.unpublished)
 	add(s.uncertain)
+	add(func(ctx context.Context, until time.Time) error { return s.gone(ctx, cat.Presence, until) })
 	if cat.Email {
 		add(s.quarantined)
 		add(s.unsent)

@@ -17,13 +17,14 @@ type Policy struct {
 	On           bool `json:"on"`
 	DailyLimit   int  `json:"daily_limit"`    // sessions per agent and day of the queue's time zone; 0: no limit
 	OnlyInHours  bool `json:"only_in_hours"`  // only in the queue's hours of operation
-	OnlyLoggedIn bool `json:"only_logged_in"` // only to agents who are logged in
+	OnlyLoggedIn bool `json:"only_logged_in"` // only to agents who are logged in and take mail
 }
 
 // Agent is what the ranking needs of an agent.
 type Agent struct {
 	ID           string
 	LoggedIn     bool
+	Away         bool      // logged in, with a status that takes no mail
 	Open         int       // unopened, reopened and active sessions
 	LastAssigned time.Time // zero: never
 	Today        int       // assigned automatically from this queue on the queue's current day
@@ -47,6 +48,7 @@ const (
 	OutsideHours Refusal = "outside-hours"    // of the queue
 	NoAgents     Refusal = "no-agents"        // nobody serves the queue
 	NotLoggedIn  Refusal = "not-logged-in"    // nobody who serves it is logged in, or this agent is not
+	Unavailable  Refusal = "unavailable"      // all of them are logged in and away, or this agent is
 	DailyLimit   Refusal = "daily-limit"      // everybody who serves it is at the limit of the day, or this agent is
 	NobodyLeft   Refusal = "nobody-qualifies" // one for this reason, another for that
 )
@@ -67,6 +69,8 @@ func (p Policy) Agent(a Agent) (Refusal, bool) {
 	switch {
 	case p.OnlyLoggedIn && !a.LoggedIn:
 		return NotLoggedIn, false
+	case p.OnlyLoggedIn && a.Away:
+		return Unavailable, false
 	case p.DailyLimit > 0 && a.Today >= p.DailyLimit:
 		return DailyLimit, false
 	}

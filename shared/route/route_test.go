@@ -82,6 +82,8 @@ func TestPolicyAgent(t *testing.T) {
 		"without limits":            {Policy{}, Agent{Open: 1000, Today: 1000}, ""},
 		"logged in":                 {Policy{OnlyLoggedIn: true}, Agent{LoggedIn: true}, ""},
 		"logged out":                {Policy{OnlyLoggedIn: true}, Agent{}, NotLoggedIn},
+		"away":                      {Policy{OnlyLoggedIn: true}, Agent{LoggedIn: true, Away: true}, Unavailable},
+		"away does not count":       {Policy{}, Agent{LoggedIn: true, Away: true}, ""},
 		"one below the daily limit": {Policy{DailyLimit: 3}, Agent{Today: 2}, ""},
 		"at the daily limit":        {Policy{DailyLimit: 3}, Agent{Today: 3}, DailyLimit},
 		"above a lowered limit":     {Policy{DailyLimit: 3}, Agent{Today: 9}, DailyLimit},

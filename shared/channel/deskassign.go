@@ -2,15 +2,31 @@ package channel
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"emailchannel.dev/emailchannel/shared/session"
 )
 
+// Who may say whose a session is:
+//
+//   - an agent, of the sessions of the queues that he serves, also of those that
+//     another agent has; to himself, to another agent of the queue, or away to
+//     any queue and to an agent who serves that one;
+//   - a supervisor and an admin, of all sessions; not to themselves, as only
+//     agents have sessions;
+//   - a service never, as it answers to nobody.
+func (d *Desk) deal(ctx context.Context, who Actor, id string, f func(ctx context.Context, a *act) (*History, error)) (*Session, error) {
+	if who.Role == RoleService {
+		return nil, fmt.Errorf("session %s: a service gives and takes no sessions: %w", id, ErrForbidden)
+	}
+	return d.change(ctx, who, id, f)
+}
+
 // Assign gives a session to an agent by hand (AS-1): to oneself or another who
 // has the role agent and serves the queue. The one who has it already keeps it.
 func (d *Desk) Assign(ctx context.Context, who Actor, id, agent string) (*Session, error) {
-	return d.change(ctx, who, id, func(ctx context.Context, a *act) (*History, error) {
+	return d.deal(ctx, who, id, func(ctx context.Context, a *act) (*History, error) {
 		if a.s.Agent == agent && agent != "" {
 			return nil, nil
 		}
@@ -24,7 +40,7 @@ func (d *Desk) Assign(ctx context.Context, who Actor, id, agent string) (*Sessio
 // Unassign takes a session from its agent. It waits again where it counts as
 // open; else the end user's next mail makes it wait.
 func (d *Desk) Unassign(ctx context.Context, who Actor, id string) (*Session, error) {
-	return d.change(ctx, who, id, func(_ context.Context, a *act) (*History, error) {
+	return d.deal(ctx, who, id, func(_ context.Context, a *act) (*History, error) {
 		if a.s.Agent == "" {
 			return nil, nil
 		}
@@ -39,7 +55,7 @@ func (d *Desk) Transfer(ctx context.Context, who Actor, id, queue, agent string)
 	if queue == "" && agent == "" {
 		return nil, &Invalid{[]Field{{"queue", "name a queue, an agent or both"}}}
 	}
-	return d.change(ctx, who, id, func(ctx context.Context, a *act) (*History, error) {
+	return d.deal(ctx, who, id, func(ctx context.Context, a *act) (*History, error) {
 		to := queue
 		if to == "" {
 			to = a.s.Queue

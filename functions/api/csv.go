@@ -9,14 +9,14 @@ import (
 	"slices"
 	"strings"
 
-	"emailchannel.dev/emailchannel/shared/store"
+	"emailchannel.dev/emailchannel/shared/wire"
 )
 
 // table makes a CSV file (RFC 4180) of rows, with the names of the wire format
 // in its first line. Columns of text are only those that are named.
 func table[T any](name string, text []string, rows []T) download {
-	var columns []store.Field
-	for _, f := range store.Fields(reflect.TypeFor[T]()) {
+	var columns []wire.Field
+	for _, f := range wire.Fields(reflect.TypeFor[T]()) {
 		if reflect.TypeFor[T]().FieldByIndex(f.Index).Type.Kind() != reflect.String || slices.Contains(text, f.Name) {
 			columns = append(columns, f)
 		}

@@ -19,7 +19,7 @@ import (
 	"emailchannel.dev/emailchannel/shared/reply"
 	routing "emailchannel.dev/emailchannel/shared/route"
 	"emailchannel.dev/emailchannel/shared/session"
-	"emailchannel.dev/emailchannel/shared/store"
+	"emailchannel.dev/emailchannel/shared/wire"
 )
 
 func load(t *testing.T) *openapi3.T {
@@ -109,7 +109,7 @@ func TestSchemasHaveTheFieldsOfTheirTypes(t *testing.T) {
 			continue
 		}
 		var want, got []string
-		for _, f := range store.Fields(typ) {
+		for _, f := range wire.Fields(typ) {
 			want = append(want, f.Name)
 		}
 		for f := range ref.Value.Properties {

@@ -11,13 +11,13 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
-	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
 
 	"emailchannel.dev/emailchannel/shared/auth"
 	"emailchannel.dev/emailchannel/shared/channel"
+	"emailchannel.dev/emailchannel/shared/wire"
 )
 
 // Deps are what the API is made of.
@@ -232,7 +232,7 @@ func (c *call) answer(status int, v any) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(encode(reflect.ValueOf(v))); err != nil {
+	if err := enc.Encode(wire.Encode(v)); err != nil {
 		fail(c.w, c.r, fmt.Errorf("encode the answer: %w", err))
 		return
 	}

@@ -4,7 +4,18 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"emailchannel.dev/emailchannel/shared/wire"
 )
+
+// Misfits is the error of an input that does not fit its type; nil without any.
+func Misfits(list []wire.Misfit) error {
+	var bad Invalid
+	for _, m := range list {
+		bad.Fields = append(bad.Fields, Field{m.Path, m.Message})
+	}
+	return bad.err()
+}
 
 // merge adds what a validator found, which writes one "field: message" a line.
 func (e *Invalid) merge(prefix string, err error) {

@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"strings"
 	"time"
+
+	"emailchannel.dev/emailchannel/shared/wire"
 )
 
 // Times stay times, so that queries compare them.
@@ -28,7 +30,7 @@ func encodeValue(v reflect.Value) any {
 			return v.Interface()
 		}
 		m := make(map[string]any)
-		for _, f := range Fields(v.Type()) {
+		for _, f := range wire.Fields(v.Type()) {
 			x := v.FieldByIndex(f.Index)
 			if f.Omit && x.IsZero() {
 				continue
@@ -105,7 +107,7 @@ func decodeStruct(from any, to reflect.Value) error {
 	if !ok {
 		return mismatch(from, to)
 	}
-	for _, f := range Fields(to.Type()) {
+	for _, f := range wire.Fields(to.Type()) {
 		if x, ok := m[f.Name]; ok {
 			if err := decodeValue(x, to.FieldByIndex(f.Index)); err != nil {
 				return fmt.Errorf("%s: %w", f.Name, err)

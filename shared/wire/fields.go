@@ -1,4 +1,4 @@
-package store
+package wire
 
 import (
 	"reflect"
@@ -7,18 +7,17 @@ import (
 	"unicode"
 )
 
-// Field is a field of a struct as it is stored. The domain types carry no tags
-// of the database: the name is that of the json tag, else the field's own in
-// snake case. The API has the same names.
+// Field is a field of a struct with its name outside of the program: that of
+// the json tag, else the field's own in snake case.
 type Field struct {
-	Index []int  // for reflect.Value.FieldByIndex
-	Name  string // in the document
-	Omit  bool   // the tag says omitempty or omitzero: left out when zero
+	Index []int // for reflect.Value.FieldByIndex
+	Name  string
+	Omit  bool // the tag says omitempty or omitzero: left out when zero
 }
 
 var fields sync.Map // reflect.Type → []Field
 
-// Fields lists the stored fields of a struct, those of embedded structs
+// Fields lists the named fields of a struct, those of embedded structs
 // included. The list must not be changed.
 func Fields(t reflect.Type) []Field {
 	if v, ok := fields.Load(t); ok {

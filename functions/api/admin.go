@@ -12,7 +12,16 @@ type items[T any] struct{ Items []T }
 
 func listed[T any](list []T, err error) (any, error) { return items[T]{list}, err }
 
-func (s *server) getSettings(c *call) (any, error) { return s.Admin.Settings(c.ctx()) }
+// admin is who changes settings for the caller, under his precondition.
+func (s *server) admin(c *call) (*channel.Admin, error) {
+	p, err := c.precondition()
+	return s.Admin.As(c.who).If(p), err
+}
+
+func (s *server) getSettings(c *call) (any, error) {
+	v, err := s.Admin.Settings(c.ctx())
+	return thing(channel.ThingSettings, v, err)
+}
 
 // settingsBody are the settings with the CRM's token, which is only written.
 type settingsBody struct {
@@ -25,7 +34,12 @@ func (s *server) putSettings(c *call) (any, error) {
 	if err := c.body(&in); err != nil {
 		return nil, err
 	}
-	return s.Admin.PutSettings(c.ctx(), in.Settings, in.CRMToken)
+	admin, err := s.admin(c)
+	if err != nil {
+		return nil, err
+	}
+	v, err := admin.PutSettings(c.ctx(), in.Settings, in.CRMToken)
+	return thing(channel.ThingSettings, v, err)
 }
 
 // accountBody is an account as it comes in: what the channel finds out itself
@@ -47,7 +61,7 @@ func viewed(a *channel.Account, err error) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return accountView{Account: *a}, nil
+	return tagged{channel.ThingAccount.Tag(a), accountView{Account: *a}}, nil
 }
 
 func (s *server) listAccounts(c *call) (any, error) {
@@ -69,7 +83,11 @@ func (s *server) putAccount(c *call) (any, error) {
 	if err := c.same(in.ID); err != nil {
 		return nil, err
 	}
-	return viewed(s.Admin.PutAccount(c.ctx(), c.id(), in.AccountForm))
+	admin, err := s.admin(c)
+	if err != nil {
+		return nil, err
+	}
+	return viewed(admin.PutAccount(c.ctx(), c.id(), in.AccountForm))
 }
 
 func (s *server) listReconciliations(c *call) (any, error) {
@@ -91,11 +109,18 @@ func (s *server) verifyAccount(c *call) (any, error) {
 }
 
 func (s *server) deleteAccount(c *call) (any, error) {
-	return nil, s.Admin.DeleteAccount(c.ctx(), c.id())
+	admin, err := s.admin(c)
+	if err != nil {
+		return nil, err
+	}
+	return nil, admin.DeleteAccount(c.ctx(), c.id())
 }
 
 func (s *server) listQueues(c *call) (any, error) { return listed(s.Admin.Queues(c.ctx())) }
-func (s *server) getQueue(c *call) (any, error)   { return s.Admin.Queue(c.ctx(), c.id()) }
+func (s *server) getQueue(c *call) (any, error) {
+	v, err := s.Admin.Queue(c.ctx(), c.id())
+	return thing(channel.ThingQueue, v, err)
+}
 
 func (s *server) putQueue(c *call) (any, error) {
 	var in channel.Queue
@@ -106,7 +131,12 @@ func (s *server) putQueue(c *call) (any, error) {
 		return nil, err
 	}
 	in.ID = c.id()
-	return s.Admin.PutQueue(c.ctx(), in)
+	admin, err := s.admin(c)
+	if err != nil {
+		return nil, err
+	}
+	v, err := admin.PutQueue(c.ctx(), in)
+	return thing(channel.ThingQueue, v, err)
 }
 
 func (s *server) deleteQueue(c *call) (any, error) {
@@ -114,7 +144,11 @@ func (s *server) deleteQueue(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return nil, s.Admin.DeleteQueue(c.ctx(), c.id(), q["move_to"])
+	admin, err := s.admin(c)
+	if err != nil {
+		return nil, err
+	}
+	return nil, admin.DeleteQueue(c.ctx(), c.id(), q["move_to"])
 }
 
 func (s *server) importHolidays(c *call) (any, error) {
@@ -122,11 +156,18 @@ func (s *server) importHolidays(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.Admin.ImportHolidays(c.ctx(), c.id(), calendar)
+	admin, err := s.admin(c)
+	if err != nil {
+		return nil, err
+	}
+	return admin.ImportHolidays(c.ctx(), c.id(), calendar)
 }
 
 func (s *server) listAgents(c *call) (any, error) { return listed(s.Admin.Agents(c.ctx())) }
-func (s *server) getAgent(c *call) (any, error)   { return s.Admin.Agent(c.ctx(), c.agent(c.id())) }
+func (s *server) getAgent(c *call) (any, error) {
+	v, err := s.Admin.Agent(c.ctx(), c.agent(c.id()))
+	return thing(channel.ThingAgent, v, err)
+}
 
 // agentBody is a user as he comes in; see accountBody.
 type agentBody struct {
@@ -153,12 +194,24 @@ func (s *server) putAgent(c *call) (any, error) {
 	if err := c.same(in.ID); err != nil {
 		return nil, err
 	}
-	return s.Admin.PutAgent(c.ctx(), c.id(), in.AgentForm)
+	admin, err := s.admin(c)
+	if err != nil {
+		return nil, err
+	}
+	v, err := admin.PutAgent(c.ctx(), c.id(), in.AgentForm)
+	return thing(channel.ThingAgent, v, err)
 }
 
-func (s *server) deleteAgent(c *call) (any, error) { return nil, s.Admin.DeleteAgent(c.ctx(), c.id()) }
-func (s *server) login(c *call) (any, error)       { return s.presence(c, true) }
-func (s *server) logout(c *call) (any, error)      { return s.presence(c, false) }
+func (s *server) deleteAgent(c *call) (any, error) {
+	admin, err := s.admin(c)
+	if err != nil {
+		return nil, err
+	}
+	return nil, admin.DeleteAgent(c.ctx(), c.id())
+}
+
+func (s *server) login(c *call) (any, error)  { return s.presence(c, true) }
+func (s *server) logout(c *call) (any, error) { return s.presence(c, false) }
 
 func (s *server) presence(c *call, in bool) (any, error) {
 	return s.Admin.SetPresence(c.ctx(), c.who, c.agent(c.id()), in)
@@ -177,7 +230,10 @@ func (s *server) setStatus(c *call) (any, error) {
 }
 
 func (s *server) listTeams(c *call) (any, error) { return listed(s.Admin.Teams(c.ctx())) }
-func (s *server) getTeam(c *call) (any, error)   { return s.Admin.Team(c.ctx(), c.id()) }
+func (s *server) getTeam(c *call) (any, error) {
+	v, err := s.Admin.Team(c.ctx(), c.id())
+	return thing(channel.ThingTeam, v, err)
+}
 
 func (s *server) putTeam(c *call) (any, error) {
 	var in channel.Team
@@ -188,10 +244,21 @@ func (s *server) putTeam(c *call) (any, error) {
 		return nil, err
 	}
 	in.ID = c.id()
-	return s.Admin.PutTeam(c.ctx(), in)
+	admin, err := s.admin(c)
+	if err != nil {
+		return nil, err
+	}
+	v, err := admin.PutTeam(c.ctx(), in)
+	return thing(channel.ThingTeam, v, err)
 }
 
-func (s *server) deleteTeam(c *call) (any, error) { return nil, s.Admin.DeleteTeam(c.ctx(), c.id()) }
+func (s *server) deleteTeam(c *call) (any, error) {
+	admin, err := s.admin(c)
+	if err != nil {
+		return nil, err
+	}
+	return nil, admin.DeleteTeam(c.ctx(), c.id())
+}
 
 // trouble lists things in a state; without one in the state that needs people.
 func trouble(c *call, state string, list func(state string, p channel.PageRequest) (any, error)) (any, error) {

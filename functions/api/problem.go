@@ -22,6 +22,8 @@ type problem struct {
 	Instance  string          `json:"instance,omitempty"`
 	RequestID string          `json:"request_id,omitempty"`
 	Errors    []channel.Field `json:"errors,omitempty"`
+
+	Changes []channel.Happened `json:"changes,omitempty"` // what happened since the version that the caller knows
 }
 
 // Types of problems: what a program tells apart beyond the status.
@@ -30,6 +32,7 @@ const (
 	typeInvalid    = "urn:emailchannel:problem:invalid"
 	typeTransition = "urn:emailchannel:problem:invalid-transition"
 	typeConflict   = "urn:emailchannel:problem:conflict"
+	typeOutdated   = "urn:emailchannel:problem:outdated"
 )
 
 // problemOf makes the problem of an error. What is nobody's business stays in
@@ -37,6 +40,7 @@ const (
 func problemOf(err error) problem {
 	var bad *channel.Invalid
 	var clash *channel.Conflict
+	var old *channel.Outdated
 	var refused *session.TransitionError
 	var large *http.MaxBytesError
 	var status *statusError
@@ -51,6 +55,8 @@ func problemOf(err error) problem {
 		return problem{Type: typeInvalid, Title: "Some fields are not valid", Status: http.StatusUnprocessableEntity, Detail: bad.Error(), Errors: bad.Fields}
 	case errors.As(err, &refused):
 		return problem{Type: typeTransition, Title: "The session's state does not allow that", Status: http.StatusConflict, Detail: err.Error()}
+	case errors.As(err, &old):
+		return problem{Type: typeOutdated, Title: "It is another version by now", Status: http.StatusPreconditionFailed, Detail: old.Error(), Changes: old.Since}
 	case errors.As(err, &clash):
 		return problem{Type: typeConflict, Title: "Things are not as this needs them", Status: http.StatusConflict, Detail: clash.Message}
 	case errors.Is(err, channel.ErrNotFound):

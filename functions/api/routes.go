@@ -30,6 +30,8 @@ func (s *server) routes() []route {
 		{put, "/v1/storage", admins, ok, s.putStorage},
 		{post, "/v1/storage/test", admins, ok, s.testStorage},
 
+		{get, "/v1/audit", supervisors, ok, s.listAudit},
+
 		{get, "/v1/accounts", supervisors, ok, s.listAccounts},
 		{get, "/v1/accounts/{id}", supervisors, ok, s.getAccount},
 		{put, "/v1/accounts/{id}", admins, ok, s.putAccount},

@@ -212,6 +212,14 @@ type download struct {
 }
 
 func (c *call) answer(status int, v any) {
+	if t, ok := v.(tagged); ok {
+		c.w.Header().Set("ETag", `"`+t.tag+`"`)
+		if c.fresh(t.tag) {
+			c.w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		v = t.v
+	}
 	switch v := v.(type) {
 	case nil:
 		c.w.WriteHeader(http.StatusNoContent)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"time"
 
 	"emailchannel.dev/emailchannel/shared/channel"
 	"emailchannel.dev/emailchannel/shared/email"
@@ -27,13 +26,7 @@ func (s *server) listSessions(c *call) (any, error) {
 			bad.Fields = append(bad.Fields, channel.Field{Name: "waiting", Message: "must be true or false"})
 		}
 	}
-	for name, to := range map[string]*time.Time{"created_from": &f.CreatedFrom, "created_before": &f.CreatedBefore} {
-		if v, ok := q[name]; ok {
-			if *to, err = time.Parse(time.RFC3339, v); err != nil || to.UTC().Year() < 1 || to.UTC().Year() > 9999 { // the database's times
-				bad.Fields = append(bad.Fields, channel.Field{Name: name, Message: "must be a time like 2026-11-21T09:30:00Z"})
-			}
-		}
-	}
+	times(q, &bad, moment{"created_from", &f.CreatedFrom}, moment{"created_before", &f.CreatedBefore})
 	if len(bad.Fields) > 0 {
 		return nil, &bad
 	}
@@ -44,7 +37,9 @@ func (s *server) listSessions(c *call) (any, error) {
 	return s.Read.Sessions(c.ctx(), c.who, f, p)
 }
 
-func (s *server) getSession(c *call) (any, error) { return s.Read.Session(c.ctx(), c.who, c.id()) }
+func (s *server) getSession(c *call) (any, error) {
+	return conversation(s.Read.Session(c.ctx(), c.who, c.id()))
+}
 
 func (s *server) listMessages(c *call) (any, error) {
 	return paged(c, func(p channel.PageRequest) (any, error) { return s.Read.Messages(c.ctx(), c.who, c.id(), p) })
@@ -132,14 +127,29 @@ func (s *server) view(c *call) (any, error) {
 
 func (s *server) leave(c *call) (any, error) { return nil, s.Desk.Leave(c.ctx(), c.who, c.id()) }
 
-func (s *server) openSession(c *call) (any, error) { return s.Desk.Open(c.ctx(), c.who, c.id()) }
-func (s *server) unassign(c *call) (any, error)    { return s.Desk.Unassign(c.ctx(), c.who, c.id()) }
-func (s *server) pause(c *call) (any, error)       { return s.state(c, session.Paused) }
-func (s *server) resolve(c *call) (any, error)     { return s.state(c, session.Resolved) }
-func (s *server) activate(c *call) (any, error)    { return s.state(c, session.Active) }
+// act does something to a session under the caller's precondition.
+func (s *server) act(c *call, f func(d *channel.Desk) (*channel.Session, error)) (any, error) {
+	p, err := c.precondition()
+	if err != nil {
+		return nil, err
+	}
+	return conversation(f(s.Desk.If(p)))
+}
+
+func (s *server) openSession(c *call) (any, error) {
+	return s.act(c, func(d *channel.Desk) (*channel.Session, error) { return d.Open(c.ctx(), c.who, c.id()) })
+}
+
+func (s *server) unassign(c *call) (any, error) {
+	return s.act(c, func(d *channel.Desk) (*channel.Session, error) { return d.Unassign(c.ctx(), c.who, c.id()) })
+}
+
+func (s *server) pause(c *call) (any, error)    { return s.state(c, session.Paused) }
+func (s *server) resolve(c *call) (any, error)  { return s.state(c, session.Resolved) }
+func (s *server) activate(c *call) (any, error) { return s.state(c, session.Active) }
 
 func (s *server) state(c *call, to session.State) (any, error) {
-	return s.Desk.SetState(c.ctx(), c.who, c.id(), to)
+	return s.act(c, func(d *channel.Desk) (*channel.Session, error) { return d.SetState(c.ctx(), c.who, c.id(), to) })
 }
 
 func (s *server) bulkStates(c *call) (any, error) {
@@ -159,7 +169,9 @@ func (s *server) assign(c *call) (any, error) {
 	if err := c.body(&in); err != nil {
 		return nil, err
 	}
-	return s.Desk.Assign(c.ctx(), c.who, c.id(), c.agent(in.Agent))
+	return s.act(c, func(d *channel.Desk) (*channel.Session, error) {
+		return d.Assign(c.ctx(), c.who, c.id(), c.agent(in.Agent))
+	})
 }
 
 // agent is the address of an agent; "me" is who calls.
@@ -178,7 +190,9 @@ func (s *server) transfer(c *call) (any, error) {
 	if in.Agent != "" {
 		in.Agent = c.agent(in.Agent)
 	}
-	return s.Desk.Transfer(c.ctx(), c.who, c.id(), in.Queue, in.Agent)
+	return s.act(c, func(d *channel.Desk) (*channel.Session, error) {
+		return d.Transfer(c.ctx(), c.who, c.id(), in.Queue, in.Agent)
+	})
 }
 
 func (s *server) note(c *call) (any, error) {
@@ -186,7 +200,11 @@ func (s *server) note(c *call) (any, error) {
 	if err := c.body(&in); err != nil {
 		return nil, err
 	}
-	return s.Desk.Note(c.ctx(), c.who, c.id(), c.key(), in.Text)
+	p, err := c.precondition()
+	if err != nil {
+		return nil, err
+	}
+	return s.Desk.If(p).Note(c.ctx(), c.who, c.id(), c.key(), in.Text)
 }
 
 // letter is the mail that a request brings.
@@ -210,7 +228,11 @@ func (s *server) reply(c *call) (any, error) {
 	if err := c.body(&in); err != nil {
 		return nil, err
 	}
-	return s.Desk.Reply(c.ctx(), c.who, c.id(), in.words(c.key()))
+	p, err := c.precondition()
+	if err != nil {
+		return nil, err
+	}
+	return s.Desk.If(p).Reply(c.ctx(), c.who, c.id(), in.words(c.key()))
 }
 
 func (s *server) startSession(c *call) (any, error) {

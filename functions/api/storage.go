@@ -8,7 +8,10 @@ import (
 	"emailchannel.dev/emailchannel/shared/channel"
 )
 
-func (s *server) getStorage(c *call) (any, error) { return s.Storage.Storage(c.ctx()) }
+func (s *server) getStorage(c *call) (any, error) {
+	v, err := s.Storage.Storage(c.ctx())
+	return thing(channel.ThingStorage, v, err)
+}
 
 // storageBody are the settings of storage with the credentials of S3, which are
 // only written. The earlier destinations are the channel's own, and not read.
@@ -34,7 +37,12 @@ func (s *server) putStorage(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.Storage.PutStorage(c.ctx(), set, credentials)
+	p, err := c.precondition()
+	if err != nil {
+		return nil, err
+	}
+	v, err := s.Storage.As(c.who).If(p).PutStorage(c.ctx(), set, credentials)
+	return thing(channel.ThingStorage, v, err)
 }
 
 // storageTest is what a probe found. That it failed is no failure of the
@@ -70,7 +78,7 @@ func (s *server) hold(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.Desk.Hold(c.ctx(), c.who, c.id(), reason)
+	return s.act(c, func(d *channel.Desk) (*channel.Session, error) { return d.Hold(c.ctx(), c.who, c.id(), reason) })
 }
 
 func (s *server) release(c *call) (any, error) {
@@ -78,7 +86,7 @@ func (s *server) release(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.Desk.Release(c.ctx(), c.who, c.id(), reason)
+	return s.act(c, func(d *channel.Desk) (*channel.Session, error) { return d.Release(c.ctx(), c.who, c.id(), reason) })
 }
 
 func (s *server) erase(c *call) (any, error) {

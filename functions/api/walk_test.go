@@ -140,7 +140,7 @@ func newClient(t *testing.T) *client {
 	a := &around{objects: map[string][]byte{}, secrets: map[string]string{}, sent: map[string]int{}}
 	config := channel.NewConfiguration(docs)
 	tokens := auth.StaticTokens{}
-	for _, who := range []string{"agent:ana", "agent:dora", "supervisor:sam", "admin:adam", "service:svc"} {
+	for _, who := range []string{"agent:ana", "agent:dora", "supervisor:sam", "admin:adam", "admin:eve", "service:svc"} {
 		role, name, _ := strings.Cut(who, ":")
 		tokens[name] = auth.Identity{Email: name + "@example.com", Role: auth.Role(role)}
 	}
@@ -317,6 +317,7 @@ func TestWalk(t *testing.T) {
 		c.want(200, "adam", "PUT", "/v1/"+path, c.want(200, "adam", "GET", "/v1/"+path, nil))
 	}
 	c.holidays()
+	c.audited()
 	c.keeping()
 	c.want(200, "ana", "POST", "/v1/agents/me/login", nil)
 	c.want(200, "ana", "POST", "/v1/agents/me/heartbeat", nil)
@@ -386,6 +387,24 @@ func TestWalk(t *testing.T) {
 			}
 		}
 	}
+}
+
+// audited reads the audit log in pages, and narrowed.
+func (c *client) audited() {
+	c.Helper()
+	page := c.want(200, "sam", "GET", "/v1/audit?limit=1", nil)
+	newest := page["items"].([]any)[0].(obj)
+	if newest["kind"] != "queue" || newest["thing"] != "support" || newest["actor"] != "adam@example.com" || newest["role"] != "admin" || newest["act"] != "changed" || newest["changes"].([]any)[0].(obj)["field"] != "hours.holidays" {
+		c.Errorf("the last change: %v", newest)
+	}
+	c.want(200, "sam", "GET", "/v1/audit?limit=1&cursor="+page["next"].(string), nil)
+	for query, n := range map[string]int{"kind=team&thing=first&actor=adam@example.com": 1, "actor=channel": 0, "from=2100-01-01T00:00:00Z": 0, "kind=account&before=2100-01-01T00:00:00Z": 2} {
+		if list := c.want(200, "sam", "GET", "/v1/audit?"+query, nil)["items"].([]any); len(list) != n {
+			c.Errorf("%s: %d entries, want %d", query, len(list), n)
+		}
+	}
+	c.want(422, "sam", "GET", "/v1/audit?kind=cat&from=yesterday", nil)
+	c.want(403, "ana", "GET", "/v1/audit", nil)
 }
 
 // holidays imports a calendar twice.

@@ -18,9 +18,10 @@ import (
 )
 
 // Admin keeps the settings. What it saves is checked first, and every bad
-// field is named ([*Invalid]). Every change of a setting makes
-// Settings.Version grow in the same transaction, because [Configuration] reads
-// the rest again only then. All methods that save may be repeated.
+// field is named ([*Invalid]). Every change of a setting is
+// in the audit log ([Audit]) and makes Settings.Version grow in the same
+// transaction, because [Configuration] reads the rest again only then. All
+// methods that save may be repeated; what is as it should be is not written again.
 type Admin struct {
 	Docs     Docs
 	Secrets  Vault
@@ -28,6 +29,9 @@ type Admin struct {
 	Mail     Verifier
 	Schedule Schedule
 	Now      Clock
+
+	who  Actor        // see As
+	only Precondition // see If
 }
 
 // Vault keeps passwords and tokens by name.
@@ -54,16 +58,40 @@ func Defaults() Settings {
 	return Settings{Queues: true, Session: session.Default(), Caps: reply.DefaultCaps(), Record: crm.Default(), CRM: CRMSettings{Kind: "none", Seconds: 10}}
 }
 
-// save runs f in a transaction and lets the version grow with what it wrote.
-// f returns errUnchanged when it has nothing to write.
-func (a *Admin) save(ctx context.Context, f func(ctx context.Context, tx Tx, now time.Time) error) error {
+// As returns an Admin whose changes the audit log has as somebody's.
+func (a *Admin) As(who Actor) *Admin {
+	b := *a
+	b.who = who
+	return &b
+}
+
+// If returns an Admin that changes a thing only while p holds, and else returns
+// [*Outdated]. What is saved together with the thing follows from it.
+func (a *Admin) If(p Precondition) *Admin {
+	b := *a
+	b.only = p
+	return &b
+}
+
+// save runs f in a transaction that changes t, writes what changed to the audit
+// log, and lets the version grow with it. f returns errUnchanged when it has
+// nothing to write.
+func (a *Admin) save(ctx context.Context, t thingID, f func(ctx context.Context, tx *edit, now time.Time) error) error {
 	err := a.Docs.Update(ctx, func(ctx context.Context, tx Tx) error {
 		have, err := get[Settings](ctx, tx, settingsPath)
 		if err != nil {
 			return err
 		}
+		if err := a.only.check(ctx, tx, t); err != nil {
+			return err
+		}
 		now := a.Now().UTC()
-		if err := f(ctx, tx, now); err != nil {
+		e := &edit{Tx: tx}
+		if err := f(ctx, e, now); err != nil {
+			return err
+		}
+		changed, err := e.commit(ctx, a.who, now)
+		if err != nil || !changed || e.has(settingsPath) { // who writes the settings counts himself
 			return err
 		}
 		if have == nil {
@@ -86,8 +114,11 @@ func (a *Admin) save(ctx context.Context, f func(ctx context.Context, tx Tx, now
 var errUnchanged = errors.New("nothing changed")
 
 // Settings returns the channel's settings.
-func (a *Admin) Settings(ctx context.Context) (*Settings, error) {
-	have, err := get[Settings](ctx, a.Docs, settingsPath)
+func (a *Admin) Settings(ctx context.Context) (*Settings, error) { return settings(ctx, a.Docs) }
+
+// settings reads them, or the defaults before anybody saved any.
+func settings(ctx context.Context, r Reader) (*Settings, error) {
+	have, err := get[Settings](ctx, r, settingsPath)
 	if err == nil && have == nil {
 		first := Defaults()
 		have = &first
@@ -116,15 +147,14 @@ func (a *Admin) PutSettings(ctx context.Context, s Settings, token string) (*Set
 	if err := a.subjectKey(ctx, &s); err != nil {
 		return nil, fmt.Errorf("key of the subject tokens: %w", err)
 	}
-	err := a.Docs.Update(ctx, func(ctx context.Context, tx Tx) error {
+	err := a.save(ctx, thingID{Thing: ThingSettings}, func(ctx context.Context, tx *edit, now time.Time) error {
 		have, err := get[Settings](ctx, tx, settingsPath)
 		if err != nil {
 			return err
 		}
-		s.Version, s.UpdatedAt = 1, a.Now().UTC()
-		s.Storage = Storage{} // [AdminStorage]'s, whatever the caller sent
-		if have != nil {
-			s.Version, s.Storage = have.Version+1, have.Storage
+		s.follows(have, token != "", now)
+		if token != "" {
+			tx.secret(thingID{Thing: ThingSettings}, "crm_token")
 		}
 		tx.Set(settingsPath, s)
 		return nil
@@ -133,6 +163,20 @@ func (a *Admin) PutSettings(ctx context.Context, s Settings, token string) (*Set
 		return nil, fmt.Errorf("save the settings: %w", err)
 	}
 	return &s, a.follow(ctx, s.Email)
+}
+
+// follows fills in what is the channel's own after have, which may be nil: the
+// version grows, and the time changes, with what admins decide, or with a secret
+// that was given. Storage is [AdminStorage]'s, whatever the caller sent.
+func (s *Settings) follows(have *Settings, secret bool, now time.Time) {
+	s.Version, s.UpdatedAt, s.Storage = 1, now, Storage{}
+	if have == nil {
+		return
+	}
+	s.Version, s.UpdatedAt, s.Storage = have.Version, have.UpdatedAt, have.Storage
+	if secret || ThingSettings.differ(*have, *s) {
+		s.Version, s.UpdatedAt = have.Version+1, now
+	}
 }
 
 // subjectKey keeps the name of the secret that signs subject tokens, whatever

@@ -97,6 +97,9 @@ func (a *Admin) PutAccount(ctx context.Context, id string, f AccountForm) (*Acco
 	if err := a.admit(ctx, a.Docs, acc); err != nil {
 		return nil, err
 	}
+	if err := a.only.check(ctx, a.Docs, thingID{ThingAccount, id}); err != nil { // before anything is stored; the transaction does it again
+		return nil, err
+	}
 	old, err := get[Account](ctx, a.Docs, accountPath(id))
 	if err != nil {
 		return nil, err
@@ -107,7 +110,7 @@ func (a *Admin) PutAccount(ctx context.Context, id string, f AccountForm) (*Acco
 	}
 	acc.Status = checked(acc, a.Mail.Verify(ctx, acc, secret), a.Now())
 	fault.Step(ctx, "admin.verified")
-	err = a.save(ctx, func(ctx context.Context, tx Tx, now time.Time) error {
+	err = a.save(ctx, thingID{ThingAccount, id}, func(ctx context.Context, tx *edit, now time.Time) error {
 		if err := a.admit(ctx, tx, acc); err != nil {
 			return err
 		}
@@ -119,6 +122,12 @@ func (a *Admin) PutAccount(ctx context.Context, id string, f AccountForm) (*Acco
 			return conflict("account %s was made or deleted by somebody else meanwhile; save it again", id)
 		}
 		acc.UpdatedAt = now
+		if have != nil && !ThingAccount.differ(*have, acc) {
+			acc.UpdatedAt = have.UpdatedAt
+		}
+		for _, name := range f.Credentials.names() {
+			tx.secret(thingID{ThingAccount, id}, name)
+		}
 		tx.Set(accountPath(id), acc)
 		tx.Set(loginPath(id), login(acc))
 		tx.Delete(discardPath(acc.Secret))
@@ -213,7 +222,7 @@ func (a *Admin) DeleteAccount(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	err = a.save(ctx, func(ctx context.Context, tx Tx, now time.Time) error {
+	err = a.save(ctx, thingID{ThingAccount, id}, func(ctx context.Context, tx *edit, now time.Time) error {
 		queues, err := all(ctx, tx, "queues", queueID)
 		if err != nil {
 			return err

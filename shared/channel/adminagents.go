@@ -39,7 +39,7 @@ func (a *Admin) PutAgent(ctx context.Context, id string, f AgentForm) (*Agent, e
 		return nil, err
 	}
 	var ag Agent
-	err := a.save(ctx, func(ctx context.Context, tx Tx, now time.Time) error {
+	err := a.save(ctx, thingID{ThingAgent, id}, func(ctx context.Context, tx *edit, now time.Time) error {
 		w, err := read(ctx, tx)
 		if err != nil {
 			return err
@@ -61,7 +61,10 @@ func (a *Admin) PutAgent(ctx context.Context, id string, f AgentForm) (*Agent, e
 		if have != nil {
 			ag = *have
 		}
-		ag.Name, ag.Alias, ag.Role, ag.Teams, ag.UpdatedAt = f.Name, f.Alias, f.Role, f.Teams, now
+		ag.Name, ag.Alias, ag.Role, ag.Teams = f.Name, f.Alias, f.Role, f.Teams
+		if have == nil || ThingAgent.differ(*have, ag) {
+			ag.UpdatedAt = now
+		}
 		ag.Queues = w.served(ag)
 		ag.keep(tx, have == nil)
 		return nil
@@ -105,7 +108,7 @@ func (a *Admin) DeleteAgent(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	err = a.save(ctx, func(ctx context.Context, tx Tx, now time.Time) error {
+	err = a.save(ctx, thingID{ThingAgent, ag.ID}, func(ctx context.Context, tx *edit, now time.Time) error {
 		queues, err := find[Queue](ctx, tx, Query{Collection: "queues", Where: []Where{{"agents", "array-contains", ag.ID}}})
 		if err != nil {
 			return err
@@ -126,7 +129,10 @@ func (a *Admin) DeleteAgent(ctx context.Context, id string) error {
 	if left, err := a.Docs.Count(ctx, his, 1); err != nil || left > 0 {
 		return errors.Join(err, conflict("agent %s has sessions left; delete him again", ag.ID))
 	}
-	return a.Docs.Write(ctx, func(tx Tx) { tx.Delete(agentPath(ag.ID)) })
+	return a.If(Precondition{}).save(ctx, thingID{ThingAgent, ag.ID}, func(_ context.Context, tx *edit, _ time.Time) error { // it was checked before
+		tx.Delete(agentPath(ag.ID))
+		return nil
+	})
 }
 
 func without(list []string, v string) []string {
@@ -176,8 +182,15 @@ func (a *Admin) PutTeam(ctx context.Context, t Team) (*Team, error) {
 	if err := bad.err(); err != nil {
 		return nil, err
 	}
-	err := a.save(ctx, func(_ context.Context, tx Tx, now time.Time) error {
+	err := a.save(ctx, thingID{ThingTeam, t.ID}, func(ctx context.Context, tx *edit, now time.Time) error {
+		have, err := get[Team](ctx, tx, teamPath(t.ID))
+		if err != nil {
+			return err
+		}
 		t.UpdatedAt = now
+		if have != nil && !ThingTeam.differ(*have, t) {
+			t.UpdatedAt = have.UpdatedAt
+		}
 		tx.Set(teamPath(t.ID), t)
 		return nil
 	})
@@ -189,7 +202,7 @@ func (a *Admin) DeleteTeam(ctx context.Context, id string) error {
 	if _, err := a.Team(ctx, id); err != nil {
 		return err
 	}
-	return a.save(ctx, func(ctx context.Context, tx Tx, now time.Time) error {
+	return a.save(ctx, thingID{ThingTeam, id}, func(ctx context.Context, tx *edit, now time.Time) error {
 		w, err := read(ctx, tx)
 		if err != nil {
 			return err

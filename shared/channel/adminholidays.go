@@ -33,7 +33,7 @@ func (a *Admin) ImportHolidays(ctx context.Context, queue string, calendar io.Re
 		return nil, &Invalid{[]Field{{"calendar", err.Error()}}}
 	}
 	done := &HolidayImport{Skipped: skipped}
-	err = a.save(ctx, func(ctx context.Context, tx Tx, now time.Time) error {
+	err = a.save(ctx, thingID{ThingQueue, queue}, func(ctx context.Context, tx *edit, now time.Time) error {
 		q, err := get[Queue](ctx, tx, queuePath(queue))
 		if err != nil {
 			return err

@@ -33,7 +33,7 @@ func (a *Admin) PutQueue(ctx context.Context, q Queue) (*Queue, error) {
 	if err := q.check(); err != nil {
 		return nil, err
 	}
-	err := a.save(ctx, func(ctx context.Context, tx Tx, now time.Time) error {
+	err := a.save(ctx, thingID{ThingQueue, q.ID}, func(ctx context.Context, tx *edit, now time.Time) error {
 		w, err := read(ctx, tx)
 		if err != nil {
 			return err
@@ -42,7 +42,10 @@ func (a *Admin) PutQueue(ctx context.Context, q Queue) (*Queue, error) {
 			return err
 		}
 		q.UpdatedAt = now
-		before := w.queues[q.ID]
+		before, was := w.queues[q.ID]
+		if was && !ThingQueue.differ(before, q) {
+			q.UpdatedAt = before.UpdatedAt
+		}
 		if err := q.Response.uploaded(ctx, tx, before.Response, now); err != nil {
 			return err
 		}
@@ -76,10 +79,13 @@ func (a *Admin) DeleteQueue(ctx context.Context, id, heir string) error {
 	if _, err := a.Queue(ctx, id); err != nil {
 		return err
 	}
+	if err := a.only.check(ctx, a.Docs, thingID{ThingQueue, id}); err != nil { // before a session is moved
+		return err
+	}
 	if err := a.empty(ctx, id, heir); err != nil {
 		return err
 	}
-	err := a.save(ctx, func(ctx context.Context, tx Tx, now time.Time) error {
+	err := a.save(ctx, thingID{ThingQueue, id}, func(ctx context.Context, tx *edit, now time.Time) error {
 		n, err := tx.Count(ctx, openIn(id), 1)
 		if err != nil {
 			return err

@@ -29,7 +29,7 @@ func (a *Admin) Seed(ctx context.Context, s Seed) error {
 			return fmt.Errorf("secret %s: %w", name, err)
 		}
 	}
-	return a.Docs.Update(ctx, func(ctx context.Context, tx Tx) error {
+	return a.save(ctx, thingID{Thing: ThingSettings}, func(ctx context.Context, tx *edit, now time.Time) error {
 		have, err := get[Settings](ctx, tx, settingsPath)
 		if err != nil {
 			return err
@@ -42,7 +42,6 @@ func (a *Admin) Seed(ctx context.Context, s Seed) error {
 		if err != nil {
 			return err
 		}
-		now := a.Now().UTC()
 		settings := s.Settings
 		settings.Version, settings.UpdatedAt = 1, now
 		if have != nil {

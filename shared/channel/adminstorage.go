@@ -17,6 +17,12 @@ type AdminStorage struct {
 	Probe func(ctx context.Context, d Destination, credentials string) error
 }
 
+// As is [Admin.As].
+func (a *AdminStorage) As(who Actor) *AdminStorage { return &AdminStorage{a.Admin.As(who), a.Probe} }
+
+// If is [Admin.If].
+func (a *AdminStorage) If(p Precondition) *AdminStorage { return &AdminStorage{a.Admin.If(p), a.Probe} }
+
 // Storage returns the settings of storage.
 func (a *AdminStorage) Storage(ctx context.Context) (*Storage, error) {
 	s, err := a.Settings(ctx)
@@ -40,21 +46,23 @@ func (a *AdminStorage) PutStorage(ctx context.Context, s Storage, credentials st
 		}
 	}
 	var saved Storage
-	err = a.Docs.Update(ctx, func(ctx context.Context, tx Tx) error {
-		have, err := get[Settings](ctx, tx, settingsPath)
+	err = a.save(ctx, thingID{Thing: ThingStorage}, func(ctx context.Context, tx *edit, now time.Time) error {
+		have, err := settings(ctx, tx)
 		if err != nil {
 			return err
 		}
-		if have == nil {
-			first := Defaults()
-			have = &first
-		}
-		if saved, err = s.after(have.Storage); err != nil {
+		before := have.Storage
+		if saved, err = s.after(before); err != nil {
 			return err
 		}
-		have.Storage, have.UpdatedAt = saved, a.Now().UTC()
-		have.Version++
-		tx.Set(settingsPath, have)
+		if credentials != "" {
+			tx.secret(thingID{Thing: ThingStorage}, "credentials")
+		}
+		have.Storage = saved
+		if credentials != "" || ThingStorage.differ(before, saved) {
+			have.Version, have.UpdatedAt = have.Version+1, now
+		}
+		tx.Set(settingsPath, *have)
 		return nil
 	})
 	if err != nil {

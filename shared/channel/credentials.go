@@ -43,16 +43,36 @@ func (c Credentials) Encode() string {
 
 // with returns the credentials with those of given that are not empty.
 func (c Credentials) with(given Credentials) Credentials {
-	for _, f := range []struct{ to, from *string }{
-		{&c.Password, &given.Password}, {&c.RefreshToken, &given.RefreshToken},
-		{&c.ClientSecret, &given.ClientSecret}, {&c.DKIMKey, &given.DKIMKey},
-		{&c.PushKey, &given.PushKey},
-	} {
-		if *f.from != "" {
-			*f.to = *f.from
+	to := c.each()
+	for i, f := range given.each() {
+		if *f.value != "" {
+			*to[i].value = *f.value
 		}
 	}
 	return c
+}
+
+// names lists those that are not empty.
+func (c Credentials) names() []string {
+	var out []string
+	for _, f := range c.each() {
+		if *f.value != "" {
+			out = append(out, f.name)
+		}
+	}
+	return out
+}
+
+type credential struct {
+	name  string
+	value *string
+}
+
+func (c *Credentials) each() []credential {
+	return []credential{
+		{"password", &c.Password}, {"refresh_token", &c.RefreshToken}, {"client_secret", &c.ClientSecret},
+		{"dkim_key", &c.DKIMKey}, {"push_key", &c.PushKey},
+	}
 }
 
 // ParseDKIMKey reads a private key as PKCS #8 or PKCS #1 in PEM.

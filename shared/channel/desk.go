@@ -24,6 +24,8 @@ type Desk struct {
 	Secrets Secrets
 	Config  *Configuration
 	Now     Clock
+
+	only Precondition // see If
 }
 
 // Actor is who acts.
@@ -98,6 +100,7 @@ type act struct {
 	tx     Tx
 	cat    *Catalog
 	who    Actor
+	only   Precondition
 	agent  *Agent // the actor's document, if he has one
 	key    string // part of the entry's ID, the same at every attempt of the transaction
 	clock  Clock  // not set where now is given
@@ -117,7 +120,7 @@ func (d *Desk) change(ctx context.Context, who Actor, id string, f func(ctx cont
 	var h *History
 	var s Session
 	err = d.Docs.Update(ctx, func(ctx context.Context, tx Tx) error {
-		a := act{tx: tx, cat: cat, who: who, key: key, clock: d.Now}
+		a := act{tx: tx, cat: cat, who: who, only: d.only, key: key, clock: d.Now}
 		if err := a.load(ctx, id); err != nil {
 			return err
 		}
@@ -145,6 +148,9 @@ func (a *act) load(ctx context.Context, id string) error {
 	}
 	if s.MergedInto != "" {
 		return conflict("it was merged into session %s", s.MergedInto)
+	}
+	if err := a.only.session(ctx, a.tx, *s); err != nil {
+		return err
 	}
 	a.s, a.before, a.agent = *s, *s, ag
 	a.tick()

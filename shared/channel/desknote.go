@@ -24,13 +24,16 @@ func (d *Desk) Note(ctx context.Context, who Actor, id, key, text string) (*Mess
 		return nil, err
 	}
 	var m Message
-	_, err := d.change(ctx, who, id, func(ctx context.Context, a *act) (*History, error) {
+	_, err := d.If(Precondition{}).change(ctx, who, id, func(ctx context.Context, a *act) (*History, error) {
 		note := "note-" + digest(a.s.ID, key)
 		have, err := get[Message](ctx, a.tx, messagePath(a.s.ID, note))
 		if err != nil || have != nil {
 			if have != nil {
 				m = *have
 			}
+			return nil, err
+		}
+		if err := d.only.session(ctx, a.tx, a.s); err != nil { // after what an earlier call with this key made of it
 			return nil, err
 		}
 		m = Message{ID: note, Session: a.s.ID, Direction: Note, Agent: who.ID, From: email.Address{Addr: who.ID}, Subject: a.s.Subject, At: a.now, Text: text, Size: int64(len(text))}

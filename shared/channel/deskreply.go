@@ -94,7 +94,7 @@ func (d *Desk) post(ctx context.Context, who Actor, n *outgoing, f func(context.
 	var a act
 	var l letter
 	err = d.Docs.Update(ctx, func(ctx context.Context, tx Tx) error {
-		a, l = act{tx: tx, cat: n.cat, who: who, key: n.id, clock: d.Now}, written
+		a, l = act{tx: tx, cat: n.cat, who: who, only: d.only, key: n.id, clock: d.Now}, written
 		if err := n.take(ctx, tx); err != nil {
 			return err
 		}

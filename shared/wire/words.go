@@ -14,7 +14,9 @@ var words = map[reflect.Type]struct {
 	parse  func(string) (any, error)
 }{
 	reflect.TypeFor[time.Time](): {
-		func(v reflect.Value) string { return v.Interface().(time.Time).Format(time.RFC3339Nano) },
+		func(v reflect.Value) string {
+			return v.Interface().(time.Time).Truncate(time.Microsecond).Format(time.RFC3339Nano) // as the database will say
+		},
 		func(s string) (any, error) {
 			t, err := time.Parse(time.RFC3339, s)
 			if err != nil {

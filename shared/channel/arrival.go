@@ -255,7 +255,7 @@ func (a *arrival) noAnswer(s *Session) string {
 	switch from := a.sender(); {
 	case from == "":
 		return "no sender"
-	case a.cat.Own(from):
+	case a.cat.returns(from):
 		return "own address"
 	case s.Queue == "":
 		return "no queue"

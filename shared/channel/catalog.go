@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"emailchannel.dev/emailchannel/shared/email"
 )
 
 // Catalog is the configuration as one consistent picture.
@@ -34,6 +36,18 @@ func (c *Catalog) Serving(queue string) bool {
 func (c *Catalog) Own(addr string) bool {
 	for _, a := range c.Accounts {
 		if a.Address == addr {
+			return true
+		}
+	}
+	return false
+}
+
+// returns tells whether mail to an address comes back to one of the channel's,
+// which a detail behind a plus does not keep it from.
+func (c *Catalog) returns(addr string) bool {
+	base := email.BaseAddress(addr)
+	for _, a := range c.Accounts {
+		if email.BaseAddress(a.Address) == base {
 			return true
 		}
 	}

@@ -241,7 +241,7 @@ func (r *Respond) store(ctx context.Context, cat *Catalog, l letter, e event.Ses
 			return errMoved
 		}
 		now := r.Now().UTC()
-		hash := digest(l.To[0])
+		hash := digest(email.BaseAddress(l.To[0]))
 		if err := capped(ctx, tx, cat.Caps, hash, l.Session, reply.Scenario(e.Scenario), now); err != nil {
 			return r.unlessSent(ctx, tx, l.ID, err)
 		}

@@ -199,6 +199,17 @@ func Normalize(addr string) string {
 	return strings.ToLower(strings.ToValidUTF8(addr[:at], "\ufffd")) + "@" + domainASCII(addr[at+1:])
 }
 
+// BaseAddress is Normalize without the detail behind a plus (RFC 5233): user+shop@host is the mailbox user@host, and
+// whoever answers from a new detail each time is still one correspondent. Other separators are not told from names.
+func BaseAddress(addr string) string {
+	addr = Normalize(addr)
+	at := strings.LastIndexByte(addr, '@')
+	if plus := strings.IndexByte(addr, '+'); plus > 0 && plus < at {
+		return addr[:plus] + addr[at:]
+	}
+	return addr
+}
+
 // domainASCII is the A-label form of a domain, or the domain in lower case where it has none.
 func domainASCII(domain string) string {
 	domain = strings.ToLower(strings.TrimSuffix(strings.TrimSpace(strings.ToValidUTF8(domain, "\ufffd")), "."))

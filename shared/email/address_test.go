@@ -59,6 +59,17 @@ func TestNormalize(t *testing.T) {
 	}
 }
 
+func TestBaseAddress(t *testing.T) {
+	for in, want := range map[string]string{
+		"Jane+Shop@Example.com": "jane@example.com", "jane+a+b@x": "jane@x", "jane@x": "jane@x", "+jane@x": "+jane@x",
+		"jane@x+y": "jane@x+y", "jane+shop": "jane+shop", "jane-shop@x": "jane-shop@x", "<a+b@BÜCHER.example>": "a@xn--bcher-kva.example", "": "",
+	} {
+		if have := BaseAddress(in); have != want {
+			t.Errorf("%q: %q, want %q", in, have, want)
+		}
+	}
+}
+
 func TestParseMessageIDs(t *testing.T) {
 	tests := []struct {
 		raw  string

@@ -4,6 +4,10 @@ import "time"
 
 // Caps stop a loop with a machine that hides what it is (AR-6). That a session's event is answered once
 // is not theirs: the reply's ID is made of the event's.
+//
+// An address counts as one in whatever case and with whatever detail behind a plus (email.BaseAddress),
+// as a robot may write from a new detail each time. Addresses that differ otherwise count apart: nothing
+// tells them from those of different people.
 type Caps struct {
 	PerAddress int           `json:"per_address"` // automatic replies to one address within Window
 	PerSession int           `json:"per_session"` // automatic replies in one session within Window; 0: only PerAddress counts

@@ -49,13 +49,17 @@ type world struct {
 	t testing.TB
 }
 
+// start starts a suite with the demo's configuration, in which the answers of
+// one queue wait for their tickets.
 func start(t testing.TB, isolate bool) *world {
 	t.Helper()
+	seed := configuration()
+	seed.Queues[2].Response.HTML += "<p>Vorgang @{ticket_id}</p>"
 	indexes, err := os.ReadFile("../../terraform/firestore.indexes.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := suite.Start(t.Context(), suite.Options{Data: t.TempDir(), Isolate: isolate, Indexes: indexes})
+	s, err := suite.Start(t.Context(), suite.Options{Data: t.TempDir(), Isolate: isolate, Config: &seed, Indexes: indexes})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -189,7 +189,11 @@ func specRecords(t *testing.T) {
 		w.act(s.ID, "pause", nil)
 		w.again(s)
 		autos := w.autos("tina@customer.example")
-		w.check(len(autos) == 2 && strings.Contains(string(autos[1].raw), fmt.Sprintf("Ticket %d.", t.ID)), "no ticket %d in %s", t.ID, autos[len(autos)-1].raw)
+		w.check(len(autos) == 2, "%d answers", len(autos))
+		for _, a := range autos { // the first waited for the ticket
+			w.check(strings.Contains(string(a.raw), fmt.Sprintf("Ticket %d.", t.ID)), "no ticket %d in %s", t.ID, a.raw)
+		}
+		w.check(slices.Contains(w.kinds(s.ID), "awaiting"), "%v", w.kinds(s.ID))
 	})
 	w.row("CR-2 end of the session", func(w *world) {
 		s := w.one("mo@customer.example")
@@ -345,12 +349,16 @@ func (g *gateway) count() int {
 	return len(g.calls)
 }
 
-// A CRM that fails.
+// A CRM that fails. The answers of billing wait for its tickets.
 func specRecordsUnderTrouble(t *testing.T) {
-	w := site(t, withCRM(func(r *crm.Settings) { r.CommentsWhen = crm.AfterReply }))
+	w := site(t, func(s *channel.Seed) {
+		withCRM(func(r *crm.Settings) { r.CommentsWhen = crm.AfterReply })(s)
+		s.Queues[0].Response, s.Queues[1].Response = s.Queues[1].Response, s.Queues[0].Response
+	})
 	g := newGateway(t, w.Addrs.Zendesk)
 	w.settings(func(m map[string]any) { in(m, "crm")["base_url"] = g.srv.URL })
 	w.row("CR-6", func(w *world) { idempotent(w, g) })
+	w.row("AR-5 no ticket in time", func(w *world) { g.set(nil); ticketless(w) })
 	w.row("CR-7 too many requests", func(w *world) {
 		g.set(func(*http.Request, string) int { return http.StatusTooManyRequests })
 		s, _ := w.begin("busy@customer.example", support)
@@ -364,6 +372,33 @@ func specRecordsUnderTrouble(t *testing.T) {
 	})
 	w.row("CR-7 refused for good", func(w *world) { parked(w, g) })
 	w.row("CR-7 away for days", func(w *world) { away(w, g) })
+}
+
+// ticketless: an answer that names the ticket goes five minutes after its mail
+// at the latest, and no second one when the ticket comes.
+func ticketless(w *world) {
+	const addr = "wait@customer.example"
+	fallback := func(when string, want int) {
+		w.t.Helper()
+		autos := w.autos(addr)
+		if len(autos) != want || want > 0 && !strings.Contains(string(autos[0].raw), "Ticket not yet assigned.") {
+			w.t.Fatalf("%s: %d answers, not %d, or with another text", when, len(autos), want)
+		}
+	}
+	w.fault(`{"fail":"zendesk"}`)
+	w.freeze(true)
+	s, _ := w.begin(addr, billing)
+	arrived := w.now()
+	w.advance(3 * time.Minute)
+	fallback("after three minutes", 0)
+	w.until(arrived.Add(5 * time.Minute))
+	fallback("after five minutes", 1)
+	w.advance(time.Minute)
+	w.freeze(false)
+	w.heal()
+	w.advance(16 * time.Minute) // the back-off
+	w.check(w.ticket(s.ID).ID > 0, "no ticket")
+	fallback("with the ticket", 1)
 }
 
 // idempotent: the answer to each kind of call is lost once, the function ends
@@ -381,7 +416,7 @@ func idempotent(w *world, g *gateway) {
 		lost[call] = true
 		return hangUp
 	})
-	for _, step := range []string{"record.committed", "flush.created", "flush.claimed", "flush.applied"} {
+	for _, step := range []string{"record.committed", "flush.created", "flush.stored", "flush.claimed", "flush.applied"} {
 		w.fault(`{"kill":"` + step + `","times":1}`)
 	}
 	w.fault(`{"deliver":"session-changed.record","duplicate":2,"reorder":true,"times":20}`)

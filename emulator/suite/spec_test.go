@@ -74,8 +74,7 @@ func siteIn(t *testing.T, dir string, change func(*channel.Seed)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	local := "127.0.0.1:1" // the suite puts its own ports in
-	seed := (&suite.Suite{Clock: clock.New(), Addrs: suite.Addrs{SMTP: local, IMAP: local}}).Demo()
+	seed := configuration()
 	seed.Settings.CRM = channel.CRMSettings{Kind: "none", Seconds: 1}
 	if change != nil {
 		change(&seed)
@@ -90,6 +89,12 @@ func siteIn(t *testing.T, dir string, change func(*channel.Seed)) *world {
 		}
 	})
 	return &world{Suite: s, t: t}
+}
+
+// configuration is the demo's.
+func configuration() channel.Seed {
+	local := "127.0.0.1:1" // the suite puts its own ports in
+	return (&suite.Suite{Clock: clock.New(), Addrs: suite.Addrs{SMTP: local, IMAP: local}}).Demo()
 }
 
 // row shows one row of the requirements.

@@ -22,7 +22,7 @@ func Handler(ctx context.Context, env config.Env) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	use := channel.Flush{Docs: c.Docs, Config: c.Config, Connect: c.CRM, Now: env.Now}
+	use := channel.Flush{Docs: c.Docs, Bus: c.Bus, Config: c.Config, Connect: c.CRM, Now: env.Now}
 	return trigger.Push(env.Function, func(ctx context.Context, _ trigger.Delivery) error {
 		return use.Handle(ctx)
 	}), nil

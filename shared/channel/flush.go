@@ -32,9 +32,11 @@ type Change struct {
 	Lookup bool       // the comment may be there from an attempt whose answer was lost
 }
 
-// Flush carries the stored CRM operations out, in batches (CR-6, CR-7).
+// Flush carries the stored CRM operations out, in batches (CR-6, CR-7), and
+// lets the auto-responses go that waited for a ticket (AR-5).
 type Flush struct {
 	Docs    Docs
+	Bus     Bus
 	Config  *Configuration
 	Connect func(context.Context, CRMSettings) (CRM, error)
 	Now     Clock
@@ -50,13 +52,23 @@ const (
 )
 
 // Handle waits for the batching period, then works until nothing is due. One
-// flush runs at a time; another returns at once.
+// flush runs at a time; another does no more than let go the answers that
+// waited long enough for a ticket.
 func (f *Flush) Handle(ctx context.Context) error {
 	cat, err := f.Config.Load(ctx)
-	if err != nil || cat.CRM.Kind == "" || cat.CRM.Kind == "none" {
+	if err != nil {
 		return err
 	}
-	err = locked(ctx, f.Docs, f.Now, "flush", rand.Text(), flushLease, func() error {
+	late := f.overdue(ctx, cat)
+	if !cat.hasCRM() {
+		return late
+	}
+	return errors.Join(late, f.alone(ctx, cat))
+}
+
+// alone runs unless another flush does.
+func (f *Flush) alone(ctx context.Context, cat *Catalog) error {
+	err := locked(ctx, f.Docs, f.Now, "flush", rand.Text(), flushLease, func() error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -175,10 +187,19 @@ func (b *batch) create(ctx context.Context, j *job) error {
 			return err
 		}
 		if now != nil && (now.Agent != facts.AgentMail || now.MergedInto != "" || b.cat.ByQueue[now.Queue].Name != facts.Queue) {
-			return b.amend(ctx, j) // it moved meanwhile, and record saw no ticket to tell
+			return b.created(ctx, j, b.amend(ctx, j)) // it moved meanwhile, and record saw no ticket to tell
 		}
 	}
-	return b.done(ctx, j, map[string]any{"ticket": j.rec.Ticket})
+	return b.created(ctx, j, b.done(ctx, j, map[string]any{"ticket": j.rec.Ticket}))
+}
+
+// created lets go what waited for the ticket, once that is stored.
+func (b *batch) created(ctx context.Context, j *job, stored error) error {
+	if stored != nil {
+		return stored
+	}
+	fault.Step(ctx, "flush.stored")
+	return b.release(ctx, b.cat, j.op.Record)
 }
 
 // ticketless ends an operation for which there is no ticket: a merge has made

@@ -35,7 +35,7 @@ func TestTheTicketIsToldOfDeletedContent(t *testing.T) {
 		t.Fatal(err)
 	}
 	told := &ledger{}
-	flush := channel.Flush{Docs: d.docs, Config: d.fresh(), Now: d.clock, Connect: func(context.Context, channel.CRMSettings) (channel.CRM, error) { return told, nil }}
+	flush := channel.Flush{Docs: d.docs, Bus: d.bus, Config: d.fresh(), Now: d.clock, Connect: func(context.Context, channel.CRMSettings) (channel.CRM, error) { return told, nil }}
 	d.pass(time.Minute)
 	if err := flush.Handle(t.Context()); err != nil {
 		t.Fatal(err)

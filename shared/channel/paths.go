@@ -34,6 +34,19 @@ func partObject(raw, index string) string {
 }
 func outboundObject(id, words string) string { return "out/" + id + "-" + words + ".eml" }
 
+// besides is the prefix of what goes with a raw mail, "" for none: the parts of
+// one that came in, the other wordings of one of ours.
+func besides(raw string) string {
+	end := strings.LastIndexByte(raw, '-')
+	switch {
+	case strings.HasPrefix(raw, "raw/"):
+		return partObject(raw, "")
+	case strings.HasPrefix(raw, "out/") && end > 0:
+		return raw[:end+1]
+	}
+	return ""
+}
+
 // QuarantinePath is where the entry of a mail stands that could not be processed.
 func QuarantinePath(src event.Source) string { return quarantinePath(src.Key()) }
 

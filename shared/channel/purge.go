@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"emailchannel.dev/emailchannel/shared/fault"
@@ -181,13 +180,16 @@ func (p *Purge) remove(ctx context.Context, raws []string) error {
 	return deleteAll(ctx, p.Objects, names)
 }
 
-// objectsOf lists raw mails with the files that were taken out of them. The
-// raw mail comes last: while it is there, its files can be made again.
+// objectsOf lists raw mails with the files that were taken out of them, and
+// with what an attempt before wrote of a mail of ours in other words. The raw
+// mail comes last: while it is there, its files can be made again.
 func objectsOf(ctx context.Context, objects Objects, raws []string) (names []string, err error) {
 	for _, raw := range raws {
-		if strings.HasPrefix(raw, "raw/") {
-			err := objects.List(ctx, partObject(raw, ""), func(name string, _ int64) error {
-				names = append(names, name)
+		if beside := besides(raw); beside != "" {
+			err := objects.List(ctx, beside, func(name string, _ int64) error {
+				if name != raw {
+					names = append(names, name)
+				}
 				return nil
 			})
 			if err != nil {

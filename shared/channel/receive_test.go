@@ -217,7 +217,7 @@ func TestTicketOfAMergedSession(t *testing.T) {
 			crm := &ledger{}
 			config := channel.NewConfiguration(d.docs)
 			record := channel.Record{Docs: d.docs, Bus: d.bus, Config: config, Now: d.clock}
-			flush := channel.Flush{Docs: d.docs, Config: config, Now: d.clock, Connect: func(context.Context, channel.CRMSettings) (channel.CRM, error) { return crm, nil }}
+			flush := channel.Flush{Docs: d.docs, Bus: d.bus, Config: config, Now: d.clock, Connect: func(context.Context, channel.CRMSettings) (channel.CRM, error) { return crm, nil }}
 			told := 0
 			tell := func() {
 				t.Helper()

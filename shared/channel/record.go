@@ -77,7 +77,7 @@ func (r *Record) Handle(ctx context.Context, e event.Session) error {
 		return nil
 	}
 	cat, err := r.Config.Load(ctx)
-	if err != nil || cat.CRM.Kind == "" || cat.CRM.Kind == "none" {
+	if err != nil || !cat.hasCRM() {
 		return err
 	}
 	if trigger == crm.Changed { // mostly news about a ticket that is yet to be made, with the facts of then

@@ -18,7 +18,8 @@ import (
 )
 
 // Respond writes auto-responses (AR-3 … AR-6): one for an event at the most,
-// to the sender alone, and none where a cap would be passed.
+// to the sender alone, and none where a cap would be passed. One that names the
+// CRM's ticket waits for it, see [Flush].
 type Respond struct {
 	Docs    Docs
 	Archive Archive
@@ -36,9 +37,8 @@ func (r *Respond) Handle(ctx context.Context, e event.Session) error {
 	if err != nil {
 		return err
 	}
-	q := cat.ByQueue[e.Queue]
 	switch {
-	case e.Scenario == "" || !q.Response.On:
+	case e.Scenario == "" || !cat.ByQueue[e.Queue].Response.On:
 		return nil
 	case !cat.Email:
 		return r.keep(ctx, e)
@@ -49,6 +49,15 @@ func (r *Respond) Handle(ctx context.Context, e event.Session) error {
 	if err != nil || s == nil || m == nil || m.NoAnswer != "" { // which an earlier delivery may have found
 		return err
 	}
+	if waits, err := r.awaits(ctx, cat, s, e); waits || err != nil {
+		return err
+	}
+	return r.answer(ctx, cat, s, m, awaited(e))
+}
+
+// answer writes the answer to the mail of an event, and hands it over.
+func (r *Respond) answer(ctx context.Context, cat *Catalog, s *Session, m *Message, e event.Session) error {
+	q := cat.ByQueue[e.Queue]
 	from, ok := cat.Accounts[q.Response.Account]
 	if !ok {
 		from, ok = cat.Accounts[s.Account]
@@ -56,7 +65,7 @@ func (r *Respond) Handle(ctx context.Context, e event.Session) error {
 	if !ok {
 		return fault.Permanentf("queue %s: no account to answer from", q.ID)
 	}
-	l, err := r.write(ctx, cat, q, from, s, m, e)
+	l, err := r.write(ctx, cat, from, s, m, e)
 	var bad *email.FieldError
 	if errors.As(err, &bad) {
 		return r.withhold(ctx, m, "cannot be answered: "+bad.Error())
@@ -114,7 +123,8 @@ func (r *Respond) read(ctx context.Context, e event.Session) (*Session, *Message
 	return nil, nil, nil
 }
 
-func (r *Respond) write(ctx context.Context, cat *Catalog, q Queue, from Account, s *Session, m *Message, e event.Session) (letter, error) {
+func (r *Respond) write(ctx context.Context, cat *Catalog, from Account, s *Session, m *Message, e event.Session) (letter, error) {
+	q := cat.ByQueue[e.Queue]
 	v, err := r.values(ctx, cat, q, s, m)
 	if err != nil {
 		return letter{}, err

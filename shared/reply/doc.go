@@ -18,6 +18,8 @@
 //
 // The right column shows the fallback where there is no value, in English, Indonesian, French and German;
 // file texts.go has them all. Any other language falls back to English.
+// An answer with @{ticket_id} waits for the CRM to make the ticket, five minutes at the most; without a CRM, or
+// where mail that comes in gets no record, it has the fallback at once.
 // Signatures have @{agent}, the agent's name, @{company}, and @{alias}, the agent's address.
 //
 // # Values are strangers' text

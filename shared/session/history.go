@@ -23,6 +23,7 @@ const (
 	KindSendFailed    Kind = "send_failed"    // it did not, for good
 	KindBounced       Kind = "bounced"        // a delivery failure came back
 	KindAutoReplied   Kind = "auto_replied"   // an automatic reply was sent
+	KindAwaiting      Kind = "awaiting"       // an automatic reply waits for the CRM's ticket, whose ID it tells
 	KindSuppressed    Kind = "suppressed"     // an automatic reply was held back, with the rule
 	KindPaused        Kind = "paused"         // by an agent or a timer
 	KindResolved      Kind = "resolved"       // by an agent
@@ -43,7 +44,7 @@ const (
 func Kinds() []Kind {
 	return []Kind{KindCreated, KindLinked, KindReceived, KindEnteredQueue, KindAssigned, KindUnassigned,
 		KindTransferred, KindOpened, KindAnswered, KindSent, KindSendFailed, KindBounced, KindAutoReplied,
-		KindSuppressed, KindPaused, KindResolved, KindActivated, KindClosed, KindReopened, KindNote,
+		KindAwaiting, KindSuppressed, KindPaused, KindResolved, KindActivated, KindClosed, KindReopened, KindNote,
 		KindMerged, KindSubjectEdited, KindRecorded, KindRefused, KindHeld, KindReleased, KindErased}
 }
 

@@ -283,4 +283,26 @@ func caps(w *world) {
 	w.act(s.ID, "pause", nil)
 	w.again(s)
 	w.check(len(w.autos("hidden@customer.example")) == 6, "none after the window")
+
+	// Both, and the window, are settings.
+	bad := look[map[string]any](w, "/v1/settings")
+	before := bad["caps"]
+	bad["caps"] = map[string]any{"per_address": 1001, "per_session": -1, "window": "169h"}
+	w.refused(http.StatusUnprocessableEntity, "admin", "PUT", "/v1/settings", bad, "caps.per_address", "1 to 1000", "caps.per_session", "caps.window", "1m0s to 168h0m0s")
+	w.settings(func(m map[string]any) { m["caps"] = map[string]any{"per_address": 2, "per_session": 1, "window": "1h"} })
+	const narrow = "narrow@customer.example"
+	s, _ = w.begin(narrow, support)
+	w.act(s.ID, "open", nil)
+	w.act(s.ID, "pause", nil)
+	w.again(s)
+	msgs := w.messages(s.ID)
+	w.check(len(w.autos(narrow)) == 1 && msgs[len(msgs)-1].NoAnswer == "loop cap: 1 answers in this session in 1h0m0s", "%d auto-responses, then %q", len(w.autos(narrow)), msgs[len(msgs)-1].NoAnswer)
+	for range 2 {
+		w.write(post{from: narrow, to: support})
+	}
+	w.check(len(w.autos(narrow)) == 2, "%d auto-responses, not 2", len(w.autos(narrow)))
+	w.advance(time.Hour + time.Minute)
+	w.write(post{from: narrow, to: support})
+	w.check(len(w.autos(narrow)) == 3, "none after an hour")
+	w.settings(func(m map[string]any) { m["caps"] = before })
 }

@@ -248,15 +248,7 @@ func (s Settings) check() error {
 	if s.ConsoleURL != "" && !isURL(s.ConsoleURL) {
 		bad.add("console_url", "%q is no http or https address", s.ConsoleURL)
 	}
-	if s.Caps.PerAddress < 1 {
-		bad.add("caps.per_address", "%d, must be at least 1", s.Caps.PerAddress)
-	}
-	if s.Caps.PerSession < 0 {
-		bad.add("caps.per_session", "%d, must not be negative", s.Caps.PerSession)
-	}
-	if s.Caps.Window < time.Minute {
-		bad.add("caps.window", "%s, must be at least a minute", s.Caps.Window)
-	}
+	bad.merge("caps.", s.Caps.Validate())
 	bad.line("company", s.Company, 200)
 	s.Presence.check(&bad)
 	return bad.err()

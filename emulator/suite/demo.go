@@ -54,7 +54,7 @@ func (s *Suite) Demo() channel.Seed {
 				Assign:    route.Policy{On: true},
 				Hours:     always(),
 				Response:  response("<p>Hello @{consumer},</p><p>thank you for writing to @{company}. Somebody of our @{queue} team answers you soon.</p>"),
-				Signature: reply.Signature{On: true, HTML: `<p>@{agent}<br>@{company}<br>@{alias}</p>`},
+				Signature: channel.Signature{On: true, HTML: `<p>@{agent}<br>@{company}<br>@{alias}</p>`},
 			},
 			{
 				ID: "billing", Name: "Billing", Language: "en", On: true, Order: 2, Accounts: []string{"billing"}, Agents: []string{"ben@example.com", "cho@example.com"},

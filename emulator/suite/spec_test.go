@@ -47,7 +47,7 @@ func TestSpec(t *testing.T) {
 		rows func(*testing.T)
 	}{
 		{"trouble", specRecordsUnderTrouble}, {"records", specRecords}, {"comments", specRecordsAfterReplies},
-		{"walks", specWalks}, {"assignment", specAssignment}, {"responses", specResponses}, {"loops", specLoops}, {"timers", specTimers}, {"queues", specQueues},
+		{"walks", specWalks}, {"assignment", specAssignment}, {"responses", specResponses}, {"loops", specLoops}, {"files", specFiles}, {"timers", specTimers}, {"queues", specQueues},
 		{"accounts", specAccounts}, {"channel", specChannel}, {"outbound", specOutbound}, {"sessions", specSessions},
 		{"operation", specOperation}, {"threads", specThreads}, {"mail", specMail}, {"idle", specIdle},
 	} {

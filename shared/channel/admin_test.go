@@ -206,7 +206,7 @@ func TestBadQueues(t *testing.T) {
 		want []string
 	}{
 		"plain": {func(q *channel.Queue) {
-			*q = channel.Queue{ID: "new", Language: "es", Hours: hours.Hours{Zone: "Mars"}, Response: channel.AutoResponse{HTML: "@{nobody}"}, Signature: reply.Signature{HTML: "@{queue}"}}
+			*q = channel.Queue{ID: "new", Language: "es", Hours: hours.Hours{Zone: "Mars"}, Response: channel.AutoResponse{HTML: "@{nobody}"}, Signature: channel.Signature{HTML: "@{queue}"}}
 			q.Assign.DailyLimit = -1
 		}, []string{"assign.daily_limit", "hours.zone", "language", "name", "response.html", "signature.html"}},
 		"empty response": {func(q *channel.Queue) { q.Response.On = true }, []string{"response.html"}},

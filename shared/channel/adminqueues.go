@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"emailchannel.dev/emailchannel/shared/event"
-	"emailchannel.dev/emailchannel/shared/reply"
 	"emailchannel.dev/emailchannel/shared/session"
 )
 
@@ -46,7 +45,7 @@ func (a *Admin) PutQueue(ctx context.Context, q Queue) (*Queue, error) {
 		if was && !ThingQueue.differ(before, q) {
 			q.UpdatedAt = before.UpdatedAt
 		}
-		if err := q.Response.uploaded(ctx, tx, before.Response, now); err != nil {
+		if err := q.uploaded(ctx, tx, before, now); err != nil {
 			return err
 		}
 		w.queues[q.ID] = q
@@ -197,6 +196,6 @@ func (q Queue) check() error {
 	bad.merge("hours.", q.Hours.Validate())
 	bad.oneOf("forged", string(cmp.Or(q.Forged, ForgedAccept)), string(ForgedAccept), string(ForgedMark), string(ForgedQuarantine))
 	bad.response(q.Response)
-	bad.template("signature.html", reply.ValidateSignature(q.Signature.HTML))
+	bad.signature(q.Signature)
 	return bad.err()
 }

@@ -22,6 +22,7 @@ type outgoing struct {
 	draft email.Draft
 
 	enclosed []Attachment // the words' uploads, as the message has them
+	pictures []Attachment // of the queue's signature
 }
 
 const (
@@ -52,9 +53,7 @@ func (d *Desk) reply(ctx context.Context, who Actor, id string, w Words) (*outgo
 		w.To = answerTo(*s, last)
 	}
 	n.draft = d.draft(n.from, ag, w)
-	if w.Signature {
-		sign(&n.draft, cat, s.Queue, ag)
-	}
+	n.sign(s.Queue, ag)
 	n.draft.Subject = email.ReplySubject(s.Subject)
 	if last != nil {
 		n.draft.InReplyTo, n.draft.References = last.MessageID, references(*last)
@@ -125,9 +124,7 @@ func (d *Desk) compose(ctx context.Context, who Actor, queue string, w Words) (*
 		return nil, err
 	}
 	n.draft = d.draft(n.from, ag, w)
-	if w.Signature {
-		sign(&n.draft, cat, queue, ag)
-	}
+	n.sign(queue, ag)
 	n.draft.Subject = w.Subject
 	id, err := session.NewID(rand.Reader)
 	n.s = Session{ID: id, Queue: queue, Account: n.from.ID, Subject: w.Subject, Consumer: w.To[0]}

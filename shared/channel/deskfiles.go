@@ -99,7 +99,8 @@ func (e *Invalid) pictures(field, html, inline string, shows []string) {
 	}
 }
 
-// enclose reads the uploads that go along with a mail, and opens them for it.
+// enclose reads the uploads that go along with a mail, and opens them and the
+// signature's pictures for it.
 func (d *Desk) enclose(ctx context.Context, who Actor, n *outgoing) error {
 	ids := n.words.uploads()
 	uploads, found, err := readUploads(ctx, d.Docs, ids)
@@ -128,7 +129,8 @@ func (d *Desk) enclose(ctx context.Context, who Actor, n *outgoing) error {
 	}
 	bad.sum("inline", sums["inline"])
 	bad.sum("files", sums["files"])
-	n.draft.Inline, n.draft.Attachments = parts(n.enclosed, func(a Attachment) (io.ReadCloser, error) { return d.Archive.Open(ctx, a.Object) })
+	n.fits(&bad, sums["inline"])
+	n.attach(ctx, d.Archive)
 	return bad.err()
 }
 

@@ -84,9 +84,12 @@ func (d *Desk) post(ctx context.Context, who Actor, n *outgoing, f func(context.
 		return done, err
 	}
 	if err := d.enclose(ctx, who, n); err != nil {
+		if done, again := d.sent(ctx, n); done != nil || again != nil { // another call with the key took the uploads just now
+			return done, again
+		}
 		return nil, err
 	}
-	written, err := pen{d.Archive, d.Secrets, n.enclosed}.write(ctx, n.id, n.from, n.s, n.draft)
+	written, err := pen{d.Archive, d.Secrets, n.enclosed, n.pictures}.write(ctx, n.id, n.from, n.s, n.draft)
 	if err != nil {
 		return nil, badDraft(err)
 	}

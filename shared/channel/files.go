@@ -18,7 +18,7 @@ import (
 //   - A mail takes it over. The document goes with the mail's commit, the object
 //     is the message's from then on and ends with it (ST-3, ST-5). So a file is
 //     uploaded for each mail, and no two messages share one.
-//   - A queue's auto-response keeps it for as long as it names it.
+//   - A queue's auto-response or signature keeps it for as long as it names it.
 //   - What nothing uses goes after [keepUpload].
 //
 // The name is random and not made from the content: what is erased of one end

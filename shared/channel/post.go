@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +24,7 @@ type pen struct {
 	archive Archive
 	secrets Secrets
 	files   []Attachment // that an agent's mail brings
+	shared  []Attachment // that settings add, and that are none of the message's own
 }
 
 // headerID is our own field: by it a letter is found again in a folder of sent
@@ -43,7 +45,7 @@ func (p pen) write(ctx context.Context, id string, a Account, s Session, d email
 		return letter{}, err
 	}
 	words := []string{d.Subject, d.Text, d.HTML, fmt.Sprint(d.To, d.Cc)}
-	for _, f := range p.files {
+	for _, f := range slices.Concat(p.files, p.shared) {
 		words = append(words, f.Object, f.ContentID)
 	}
 	object := outboundObject(id, digest(words...))

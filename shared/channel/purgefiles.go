@@ -3,6 +3,7 @@ package channel
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 )
 
@@ -34,13 +35,13 @@ func (p *Purge) enclosed(ctx context.Context, id string) error {
 }
 
 // uploads deletes what was uploaded and not used in time. What a queue's
-// auto-response names stays for another while.
+// auto-response or signature names stays for another while.
 func (p *Purge) uploads(ctx context.Context, cat *Catalog) error {
 	now := p.Now().UTC()
 	q := Query{Collection: "files", Where: []Where{{"expires_at", "<=", now.Add(-dropUpload)}}, Order: []Order{{Field: "expires_at"}}}
 	return pages(ctx, p.Docs, q, purgeUntil(), func(d found[Upload]) error {
 		id, u := d.id, d.v
-		if cat.responds(u.Object) {
+		if cat.sends(u.Object) {
 			err := p.Docs.Write(ctx, func(tx Tx) { tx.Patch(uploadPath(id), map[string]any{"expires_at": now.Add(keepUpload)}) })
 			if errors.Is(err, ErrMissing) {
 				return nil
@@ -54,13 +55,11 @@ func (p *Purge) uploads(ctx context.Context, cat *Catalog) error {
 	})
 }
 
-// responds tells whether an auto-response goes out with the object.
-func (c *Catalog) responds(object string) bool {
+// sends tells whether a queue's settings have the object go out with mail.
+func (c *Catalog) sends(object string) bool {
 	for _, q := range c.ByQueue {
-		for _, f := range q.Response.all() {
-			if f.Object == object {
-				return true
-			}
+		if slices.ContainsFunc(q.placed(), func(f placed) bool { return f.Object == object }) {
+			return true
 		}
 	}
 	return false

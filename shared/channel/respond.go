@@ -129,7 +129,8 @@ func (r *Respond) write(ctx context.Context, cat *Catalog, from Account, s *Sess
 	if err != nil {
 		return letter{}, err
 	}
-	inline, files := parts(q.Response.attachments(), func(f Attachment) (io.ReadCloser, error) { return r.file(ctx, f) })
+	along := q.Response.attachments()
+	inline, files := parts(along, func(f Attachment) (io.ReadCloser, error) { return r.file(ctx, f) })
 	d := email.Draft{
 		From: email.Address{Name: cat.Company, Addr: from.Address}, To: []email.Address{{Name: m.From.Name, Addr: m.From.Addr}},
 		Subject: email.ReplySubject(m.Subject), InReplyTo: m.MessageID, References: references(*m), Date: dated(r.Now()),
@@ -138,7 +139,7 @@ func (r *Respond) write(ctx context.Context, cat *Catalog, from Account, s *Sess
 		// RFC 3834 5; and what Exchange goes by: https://learn.microsoft.com/openspecs/exchange_server_protocols/ms-oxcmail
 		Headers: map[string]string{"Auto-Submitted": "auto-replied", "X-Auto-Response-Suppress": "All", "Precedence": "auto_reply"},
 	}
-	l, err := pen{archive: r.Archive, secrets: r.Secrets}.write(ctx, ResponseID(e.ID), from, *s, d)
+	l, err := pen{archive: r.Archive, secrets: r.Secrets, shared: along}.write(ctx, ResponseID(e.ID), from, *s, d)
 	l.Auto, l.Message.Auto, l.Message.At = true, true, r.Now().UTC() // to the fraction: the mail that it answers may be of the same second
 	return l, err
 }
@@ -170,7 +171,7 @@ func (r *Respond) values(ctx context.Context, cat *Catalog, q Queue, s *Session,
 func (r AutoResponse) attachments() []Attachment {
 	shown := email.ContentIDs(r.HTML)
 	var out []Attachment
-	for i, f := range r.all() {
+	for i, f := range slices.Concat(r.Inline, r.Files) {
 		out = append(out, Attachment{Name: f.Name, Type: f.Type, ContentID: f.ContentID, Inline: i < len(r.Inline) && slices.Contains(shown, f.ContentID), Size: f.Size, Object: f.Object})
 	}
 	return out

@@ -110,21 +110,21 @@ type AccountStatus struct {
 
 // Queue is an e-mail menu (QU-*).
 type Queue struct {
-	ID        string          `json:"id"`
-	Name      string          `json:"name"`
-	Language  string          `json:"language"` // en, id, fr or de
-	On        bool            `json:"on"`
-	Parent    string          `json:"parent,omitempty"`
-	Order     int             `json:"order"`
-	Accounts  []string        `json:"accounts"`
-	Agents    []string        `json:"agents"`
-	Teams     []string        `json:"teams"`
-	Assign    route.Policy    `json:"assign"`
-	Hours     hours.Hours     `json:"hours"`
-	Response  AutoResponse    `json:"response"`
-	Forged    Forged          `json:"forged,omitempty"` // what happens to mail whose sender failed authentication; empty: accept
-	Signature reply.Signature `json:"signature"`
-	UpdatedAt time.Time       `json:"updated_at"`
+	ID        string       `json:"id"`
+	Name      string       `json:"name"`
+	Language  string       `json:"language"` // en, id, fr or de
+	On        bool         `json:"on"`
+	Parent    string       `json:"parent,omitempty"`
+	Order     int          `json:"order"`
+	Accounts  []string     `json:"accounts"`
+	Agents    []string     `json:"agents"`
+	Teams     []string     `json:"teams"`
+	Assign    route.Policy `json:"assign"`
+	Hours     hours.Hours  `json:"hours"`
+	Response  AutoResponse `json:"response"`
+	Forged    Forged       `json:"forged,omitempty"` // what happens to mail whose sender failed authentication; empty: accept
+	Signature Signature    `json:"signature"`
+	UpdatedAt time.Time    `json:"updated_at"`
 }
 
 // Forged is what a queue does with mail whose author is not who he claims to be,
@@ -144,6 +144,13 @@ type AutoResponse struct {
 	HTML    string `json:"html"`
 	Inline  []File `json:"inline,omitempty"`
 	Files   []File `json:"files,omitempty"`
+}
+
+// Signature goes below an agent's words where he wants it (SG-1).
+type Signature struct {
+	On     bool   `json:"on"`
+	HTML   string `json:"html"`
+	Inline []File `json:"inline,omitempty"` // pictures that it shows
 }
 
 // File is an image or file that goes out with mail; its content is in the archive.

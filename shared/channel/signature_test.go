@@ -5,14 +5,13 @@ import (
 	"testing"
 
 	"emailchannel.dev/emailchannel/shared/channel"
-	"emailchannel.dev/emailchannel/shared/reply"
 )
 
 // SG-1, SG-2: the queue's signature goes below an agent's words where he wants
 // it, in both forms, with its tags filled in and escaped.
 func TestSignature(t *testing.T) {
 	d := newDesks(t)
-	set := func(sig reply.Signature) {
+	set := func(sig channel.Signature) {
 		t.Helper()
 		if err := d.docs.Write(t.Context(), func(tx channel.Tx) {
 			tx.Patch("queues/support", map[string]any{"signature": sig})
@@ -23,12 +22,12 @@ func TestSignature(t *testing.T) {
 		}
 		d.desk.Config = channel.NewConfiguration(d.docs)
 	}
-	on := reply.Signature{On: true, HTML: `<p>@{agent}<br>@{company}<br>@{alias}</p>`}
+	on := channel.Signature{On: true, HTML: `<p>@{agent}<br>@{company}<br>@{alias}</p>`}
 	const text = "-- \nAna <Silva>\nLamps & Co\nana.s@example.com"
 	const html = `<div class="signature"><p>Ana &lt;Silva&gt;<br>Lamps &amp; Co<br>ana.s@example.com</p></div>`
 	for _, c := range []struct {
 		name    string
-		sig     reply.Signature
+		sig     channel.Signature
 		words   channel.Words
 		text    string
 		html    string
@@ -37,7 +36,7 @@ func TestSignature(t *testing.T) {
 		{name: "to a text", sig: on, words: channel.Words{Text: "1 < 2\nyes", Signature: true}, text: "1 < 2\nyes\n\n" + text, html: "<div>1 &lt; 2<br>\nyes</div>\n" + html},
 		{name: "to HTML", sig: on, words: channel.Words{HTML: "<p>Yes.</p>", Signature: true}, text: "Yes.\n\n" + text, html: "<p>Yes.</p>\n" + html},
 		{name: "not wanted", sig: on, words: channel.Words{Text: "Yes."}, text: "Yes."},
-		{name: "switched off", sig: reply.Signature{HTML: on.HTML}, words: channel.Words{Text: "Yes.", Signature: true}, text: "Yes."},
+		{name: "switched off", sig: channel.Signature{HTML: on.HTML}, words: channel.Words{Text: "Yes.", Signature: true}, text: "Yes."},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			set(c.sig)

@@ -58,12 +58,6 @@ func (v Values) local() time.Time {
 	return v.Now.In(loc)
 }
 
-// Signature is a queue's signature (SG-1).
-type Signature struct {
-	On   bool   `json:"on"`
-	HTML string `json:"html"`
-}
-
 // SignatureValues are what a signature's tags stand for.
 type SignatureValues struct {
 	Agent    string // the agent's name, as customers see it

@@ -1,13 +1,16 @@
 package suite_test
 
 import (
+	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"emailchannel.dev/emailchannel/shared/channel"
+	"emailchannel.dev/emailchannel/shared/hours"
 	"emailchannel.dev/emailchannel/shared/session"
 )
 
@@ -189,29 +192,68 @@ func hoursOfOperation(w *world) {
 	// An iCalendar file adds its days, once.
 	const calendar = "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nDTSTART;VALUE=DATE:20200501\r\nRRULE:FREQ=YEARLY\r\nSUMMARY:Labour Day\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
 	for range 2 {
-		req, err := http.NewRequestWithContext(w.t.Context(), "POST", "http://"+w.Addrs.HTTP+"/v1/queues/hilfe/holidays:import", strings.NewReader(calendar))
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		req.Header.Set("Authorization", "Bearer admin-token")
-		req.Header.Set("Content-Type", "text/calendar")
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		resp.Body.Close()
-		w.check(resp.StatusCode == http.StatusOK, "import: %s", resp.Status)
+		w.importHolidays("", calendar)
 	}
 	holidays := look[channel.Queue](w, "/v1/queues/hilfe").Hours.Holidays
 	w.check(len(holidays) == 2 && holidays[1].Name == "Labour Day" && holidays[1].Recurring, "%+v", holidays)
 
-	for field, hours := range map[string]any{
+	// Into a folder: one holiday a day, what moves is named, the next file takes
+	// the place of the one before, and the folder goes as one.
+	next := nine(w.now().AddDate(0, 0, 7), berlin) // a Monday
+	event := func(lines ...string) string {
+		return "BEGIN:VEVENT\r\n" + strings.Join(lines, "\r\n") + "\r\nEND:VEVENT\r\n"
+	}
+	const compact = "20060102"
+	bridge := event("DTSTART;VALUE=DATE:"+next.Format(compact), "DTEND;VALUE=DATE:"+next.AddDate(0, 0, 2).Format(compact), "SUMMARY:Bridge")
+	moves := event("DTSTART;VALUE=DATE:20261126", "RRULE:FREQ=YEARLY;BYMONTH=11;BYDAY=4TH", "SUMMARY:Thanksgiving")
+	got := w.importHolidays("Germany/2027", "BEGIN:VCALENDAR\r\n"+bridge+moves+"END:VCALENDAR\r\n")
+	w.check(len(got.Added) == 2 && len(got.Skipped) == 1 && got.Skipped[0].Name == "Thanksgiving" && strings.Contains(got.Skipped[0].Reason, "BYDAY=4TH"), "%+v", got)
+	w.inForce()
+	w.freeze(true)
+	ask("bridge", next.Add(time.Hour), false)
+	w.freeze(false)
+	got = w.importHolidays("Germany/2027", calendar)
+	w.check(len(got.Added) == 1 && len(got.Removed) == 2, "%+v", got)
+	w.inForce()
+	w.advance(2 * time.Minute)
+	w.check(w.one("bridge@customer.example").Agent != "", "not assigned with the holiday taken back")
+	w.check(len(list[hours.Holiday](w, "/v1/queues/hilfe/holidays?folder=Germany/2027")) == 1, "the folder has more or less than one")
+	w.done("admin", "DELETE", "/v1/queues/hilfe/holidays?folder=Germany/2027", nil)
+	w.refused(http.StatusNotFound, "admin", "DELETE", "/v1/queues/hilfe/holidays?folder=Germany/2027", nil, "Germany/2027")
+	w.check(slices.Equal(list[hours.Holiday](w, "/v1/queues/hilfe/holidays"), holidays), "what is outside of the folder changed")
+
+	for field, bad := range map[string]any{
 		"zone":     map[string]any{"zone": "Mars/Olympus"},
 		"week":     map[string]any{"zone": "UTC", "week": []any{map[string]any{"day": 1, "from": "17:00", "to": "09:00"}}},
 		"holidays": map[string]any{"zone": "UTC", "holidays": []any{map[string]any{"name": "", "date": "2026-05-01"}}},
 	} {
-		w.refused(http.StatusUnprocessableEntity, "admin", "PUT", "/v1/queues/bad", map[string]any{"name": "Bad", "language": "en", "on": true, "hours": hours}, "hours."+field)
+		w.refused(http.StatusUnprocessableEntity, "admin", "PUT", "/v1/queues/bad", map[string]any{"name": "Bad", "language": "en", "on": true, "hours": bad}, "hours."+field)
 	}
+}
+
+// importHolidays gives hilfe the holidays of a calendar.
+func (w *world) importHolidays(folder, calendar string) channel.HolidayImport {
+	w.t.Helper()
+	path := "/v1/queues/hilfe/holidays:import"
+	if folder != "" {
+		path += "?folder=" + url.QueryEscape(folder)
+	}
+	req, err := http.NewRequestWithContext(w.t.Context(), "POST", "http://"+w.Addrs.HTTP+path, strings.NewReader(calendar))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer admin-token")
+	req.Header.Set("Content-Type", "text/calendar")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		w.t.Fatalf("import: %s %s %v", resp.Status, body, err)
+	}
+	return decoded[channel.HolidayImport](w, answer{resp.StatusCode, body})
 }
 
 // nine is nine o'clock of the Monday on or after a date.

@@ -152,6 +152,10 @@ func (s *server) deleteQueue(c *call) (any, error) {
 }
 
 func (s *server) importHolidays(c *call) (any, error) {
+	q, err := c.query("folder")
+	if err != nil {
+		return nil, err
+	}
 	calendar, err := c.content("text/calendar", maxCalendar)
 	if err != nil {
 		return nil, err
@@ -160,7 +164,27 @@ func (s *server) importHolidays(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return admin.ImportHolidays(c.ctx(), c.id(), calendar)
+	return admin.ImportHolidays(c.ctx(), c.id(), q["folder"], calendar)
+}
+
+func (s *server) listHolidays(c *call) (any, error) {
+	q, err := c.query("folder")
+	if err != nil {
+		return nil, err
+	}
+	return listed(s.Admin.Holidays(c.ctx(), c.id(), q["folder"]))
+}
+
+func (s *server) deleteHolidays(c *call) (any, error) {
+	q, err := c.query("folder")
+	if err != nil {
+		return nil, err
+	}
+	admin, err := s.admin(c)
+	if err != nil {
+		return nil, err
+	}
+	return nil, admin.DeleteHolidays(c.ctx(), c.id(), q["folder"])
 }
 
 func (s *server) listAgents(c *call) (any, error) { return listed(s.Admin.Agents(c.ctx())) }

@@ -44,6 +44,8 @@ func (s *server) routes() []route {
 		{get, "/v1/queues/{id}", everybody, ok, s.getQueue},
 		{put, "/v1/queues/{id}", admins, ok, s.putQueue},
 		{del, "/v1/queues/{id}", admins, none, s.deleteQueue},
+		{get, "/v1/queues/{id}/holidays", everybody, ok, s.listHolidays},
+		{del, "/v1/queues/{id}/holidays", admins, none, s.deleteHolidays},
 		{post, "/v1/queues/{id}/holidays:import", admins, ok, s.importHolidays},
 
 		{get, "/v1/agents", everybody, ok, s.listAgents},

@@ -418,6 +418,18 @@ func (c *client) holidays() {
 			c.Errorf("imported %v, want %v", v, want)
 		}
 	}
+	const folder = "?folder=Germany%2F2026"
+	v := c.want(200, "adam", "POST", "/v1/queues/support/holidays:import"+folder, calendar, "Content-Type", "text/calendar")
+	if len(v["added"].([]any)) != 1 {
+		c.Errorf("imported %v into a folder", v)
+	}
+	if l := c.want(200, "dora", "GET", "/v1/queues/support/holidays"+folder, nil)["items"].([]any); len(l) != 1 || l[0].(obj)["folder"] != "Germany/2026" {
+		c.Errorf("the folder has %v", l)
+	}
+	if l := c.want(200, "dora", "GET", "/v1/queues/support/holidays", nil)["items"].([]any); len(l) != 3 {
+		c.Errorf("the queue has %v", l)
+	}
+	c.want(204, "adam", "DELETE", "/v1/queues/support/holidays"+folder, nil)
 	if q := c.want(200, "adam", "GET", "/v1/queues/support", nil); len(q["hours"].(obj)["holidays"].([]any)) != 2 {
 		c.Errorf("the queue has %v", q["hours"])
 	}

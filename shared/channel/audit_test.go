@@ -100,7 +100,7 @@ func TestTheAuditLog(t *testing.T) {
 			return err
 		}, want: []string{`queue new created by adam@example.com:`}},
 		{name: "holidays", do: func() error {
-			_, err := admin.ImportHolidays(ctx, "new", strings.NewReader("BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nDTSTART;VALUE=DATE:20261225\r\nSUMMARY:Christmas\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"))
+			_, err := admin.ImportHolidays(ctx, "new", "", strings.NewReader("BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nDTSTART;VALUE=DATE:20261225\r\nSUMMARY:Christmas\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"))
 			return err
 		}, want: []string{`queue new changed by adam@example.com: hours.holidays []>[{"date":"2026-12-25","name":"Christmas","recurring":false}]`}},
 		{name: "presence", do: func() error { _, err := admin.SetPresence(ctx, ben, ben.ID, true); return err }},

@@ -13,6 +13,8 @@
 //   - A week without intervals is open around the clock. A queue that is never open is one that is off.
 //   - A holiday closes its whole calendar day, also in a week without intervals. A recurring one does so
 //     every year on the same month and day; 29 February therefore in leap years only.
+//   - Holidays may lie in folders, such as one for a country and a year, which are shown, replaced by an
+//     import and removed as one. A date that is in several is closed while it is in any.
 //   - A working date is a date with at least one interval that is no holiday.
 //   - Without a zone, the zone is UTC. The time zone database is part of the program.
 package hours

@@ -31,6 +31,7 @@ type Holiday struct {
 	Name      string `json:"name"`
 	Date      Date   `json:"date"`
 	Recurring bool   `json:"recurring"`
+	Folder    string `json:"folder,omitempty"` // the group that it came with; see Replace
 }
 
 // Bounds of what a queue may have: they are checked and searched one by one.
@@ -104,6 +105,11 @@ func (h Hours) Validate() error {
 	for i, holiday := range h.Holidays {
 		if err := checkName(holiday.Name); err != nil {
 			bad = append(bad, fmt.Errorf("holidays[%d].name: %w", i, err))
+		}
+		if holiday.Folder != "" {
+			if err := ValidateFolder(holiday.Folder); err != nil {
+				bad = append(bad, fmt.Errorf("holidays[%d].folder: %w", i, err))
+			}
 		}
 		if !holiday.Date.Valid() {
 			bad = append(bad, fmt.Errorf("holidays[%d].date: %s is not on the calendar", i, holiday.Date))

@@ -27,20 +27,20 @@ func TestImportICS(t *testing.T) {
 		err   string
 	}{
 		{"a day", "DTSTART;VALUE=DATE:20261225\nDTEND;VALUE=DATE:20261226\nSUMMARY:Christmas",
-			[]Holiday{{"Christmas", Date{2026, 12, 25}, false}}, ""},
-		{"without an end", "DTSTART;VALUE=DATE:20261225\nSUMMARY:Christmas", []Holiday{{"Christmas", Date{2026, 12, 25}, false}}, ""},
+			[]Holiday{{"Christmas", Date{2026, 12, 25}, false, ""}}, ""},
+		{"without an end", "DTSTART;VALUE=DATE:20261225\nSUMMARY:Christmas", []Holiday{{"Christmas", Date{2026, 12, 25}, false, ""}}, ""},
 		{"folded, escaped, with parameters", "DTSTART;VALUE=DATE:20270817\nSUMMARY;ALTREP=\"http://x:1/\";LANGUAGE=id:Hari Kemerdekaan\\, R\n epublik\\nIndonesia",
-			[]Holiday{{"Hari Kemerdekaan, Republik Indonesia", Date{2027, 8, 17}, false}}, ""},
+			[]Holiday{{"Hari Kemerdekaan, Republik Indonesia", Date{2027, 8, 17}, false, ""}}, ""},
 		{"two days over the year's end", "DTSTART;VALUE=DATE:20261231\nDTEND;VALUE=DATE:20270102\nSUMMARY:Shut",
-			[]Holiday{{"Shut", Date{2026, 12, 31}, false}, {"Shut", Date{2027, 1, 1}, false}}, ""},
+			[]Holiday{{"Shut", Date{2026, 12, 31}, false, ""}, {"Shut", Date{2027, 1, 1}, false, ""}}, ""},
 		{"duration", "DTSTART;VALUE=DATE:20261231\nDURATION:P2D\nSUMMARY:Shut",
-			[]Holiday{{"Shut", Date{2026, 12, 31}, false}, {"Shut", Date{2027, 1, 1}, false}}, ""},
-		{"midnight for a whole day", "DTSTART:20261225T000000Z\nSUMMARY:Christmas", []Holiday{{"Christmas", Date{2026, 12, 25}, false}}, ""},
-		{"yearly", "DTSTART;VALUE=DATE:20200101\nRRULE:FREQ=YEARLY\nSUMMARY:New Year", []Holiday{{"New Year", Date{2020, 1, 1}, true}}, ""},
+			[]Holiday{{"Shut", Date{2026, 12, 31}, false, ""}, {"Shut", Date{2027, 1, 1}, false, ""}}, ""},
+		{"midnight for a whole day", "DTSTART:20261225T000000Z\nSUMMARY:Christmas", []Holiday{{"Christmas", Date{2026, 12, 25}, false, ""}}, ""},
+		{"yearly", "DTSTART;VALUE=DATE:20200101\nRRULE:FREQ=YEARLY\nSUMMARY:New Year", []Holiday{{"New Year", Date{2020, 1, 1}, true, ""}}, ""},
 		{"yearly, spelt out", "DTSTART;VALUE=DATE:20200501\nRRULE:FREQ=YEARLY;INTERVAL=1;BYMONTH=05;BYMONTHDAY=1;WKST=MO\nSUMMARY:May Day",
-			[]Holiday{{"May Day", Date{2020, 5, 1}, true}}, ""},
+			[]Holiday{{"May Day", Date{2020, 5, 1}, true, ""}}, ""},
 		{"an alarm's properties are not the event's", "BEGIN:VALARM\nSUMMARY:Wake\nDTSTART:19990101\nEND:VALARM\nDTSTART;VALUE=DATE:20261225\nSUMMARY:Christmas",
-			[]Holiday{{"Christmas", Date{2026, 12, 25}, false}}, ""},
+			[]Holiday{{"Christmas", Date{2026, 12, 25}, false, ""}}, ""},
 		{"cancelled", "STATUS:CANCELLED\nDTSTART;VALUE=DATE:20261225\nSUMMARY:Christmas", nil, ""},
 		{"appointment", "DTSTART:20261225T100000Z\nSUMMARY:Lunch", nil, `"Lunch": DTSTART: "20261225T100000Z" is not a whole day`},
 		{"movable", "DTSTART;VALUE=DATE:20261126\nRRULE:FREQ=YEARLY;BYMONTH=11;BYDAY=4TH\nSUMMARY:Thanksgiving", nil, `"Thanksgiving": RRULE: BYDAY=4TH is not supported`},
@@ -122,8 +122,8 @@ func TestImportICSOfOneFoldedLine(t *testing.T) {
 }
 
 func TestAdd(t *testing.T) {
-	may, labour := Holiday{"May Day", Date{2026, 5, 1}, true}, Holiday{"Labour Day", Date{2027, 5, 1}, false}
-	once, yearly := Holiday{"Shut", Date{2026, 7, 1}, false}, Holiday{"Shut", Date{2026, 7, 1}, true}
+	may, labour := Holiday{"May Day", Date{2026, 5, 1}, true, ""}, Holiday{"Labour Day", Date{2027, 5, 1}, false, ""}
+	once, yearly := Holiday{"Shut", Date{2026, 7, 1}, false, ""}, Holiday{"Shut", Date{2026, 7, 1}, true, ""}
 	h := Hours{Zone: "UTC", Holidays: []Holiday{may, once}}
 	got, added, present := h.Add([]Holiday{labour, once, yearly, yearly})
 	if diff := cmp.Diff([]Holiday{may, once, yearly}, got.Holidays); diff != "" {

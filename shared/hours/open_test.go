@@ -1,6 +1,7 @@
 package hours
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -67,6 +68,47 @@ func TestOpenAndNextOpen(t *testing.T) {
 				t.Errorf("NextOpen: got %v, %v; want %s", got, ok, tt.next)
 			}
 		})
+	}
+}
+
+// TestNightShift: two intervals, one on each day, are one stretch over midnight, and a holiday closes its own day alone.
+func TestNightShift(t *testing.T) {
+	h := Hours{Zone: "Europe/Berlin", Week: []Interval{{time.Friday, 22 * 60, Midnight}, {time.Saturday, 0, 6 * 60}},
+		Holidays: []Holiday{{Name: "All Saints", Date: Date{2025, time.November, 1}, Recurring: true}}}
+	for _, tt := range []struct {
+		now  string
+		open bool
+	}{
+		{"2026-11-20T21:59:59+01:00", false}, {"2026-11-20T22:00:00+01:00", true}, {"2026-11-20T23:59:59.999999999+01:00", true},
+		{"2026-11-21T00:00:00+01:00", true}, {"2026-11-21T05:59:59+01:00", true}, {"2026-11-21T06:00:00+01:00", false},
+		{"2025-10-31T23:59:59+01:00", true}, {"2025-11-01T00:00:00+01:00", false}, // a Saturday that is a holiday
+	} {
+		if got := h.Open(at(t, tt.now)); got != tt.open {
+			t.Errorf("%s: open is %v", tt.now, got)
+		}
+	}
+	err := Hours{Zone: "UTC", Week: []Interval{{time.Friday, 22 * 60, 6 * 60}}}.Validate()
+	if err == nil || !strings.Contains(err.Error(), "a night shift is two intervals") {
+		t.Errorf("in one: %v", err)
+	}
+}
+
+// TestLeapDay: a recurring 29 February is a holiday in leap years alone, and no other day stands in.
+func TestLeapDay(t *testing.T) {
+	h := Hours{Zone: "UTC", Holidays: []Holiday{{Name: "Leap day", Date: Date{2024, time.February, 29}, Recurring: true}}}
+	if err := h.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	for day, open := range map[string]bool{"2027-02-28": true, "2027-03-01": true, "2028-02-28": true, "2028-02-29": false, "2028-03-01": true, "2100-02-28": true, "2100-03-01": true} {
+		if got := h.Open(at(t, day+"T12:00:00Z")); got != open {
+			t.Errorf("%s: open is %v", day, got)
+		}
+	}
+	if got, ok := h.NextWorkingDate(at(t, "2028-02-28T12:00:00Z")); !ok || got.String() != "2028-03-01" {
+		t.Errorf("after 28 February 2028 comes %v", got)
+	}
+	if err := (Hours{Zone: "UTC", Holidays: []Holiday{{Name: "x", Date: Date{2027, time.February, 29}, Recurring: true}}}).Validate(); err == nil {
+		t.Error("29 February of a common year is accepted")
 	}
 }
 

@@ -60,7 +60,7 @@ func TestValidateBounds(t *testing.T) {
 	for want, h := range map[string]Hours{
 		"week: 337 intervals, at most 336":         {Zone: "UTC", Week: make([]Interval, maxIntervals+1)},
 		"holidays: 1001, at most 1000":             {Zone: "UTC", Holidays: make([]Holiday, maxHolidays+1)},
-		"holidays[0].name: 201 bytes, at most 200": {Zone: "UTC", Holidays: []Holiday{{strings.Repeat("x", 201), Date{2026, 1, 1}, false}}},
+		"holidays[0].name: 201 bytes, at most 200": {Zone: "UTC", Holidays: []Holiday{{strings.Repeat("x", 201), Date{2026, 1, 1}, false, ""}}},
 	} {
 		if err := h.Validate(); err == nil || err.Error() != want {
 			t.Errorf("%v, want %s", err, want)
@@ -91,7 +91,7 @@ func TestParse(t *testing.T) {
 
 func TestJSON(t *testing.T) {
 	h := Hours{Zone: "UTC", Week: []Interval{{time.Saturday, 570, Midnight}},
-		Holidays: []Holiday{{"New Year", Date{2027, time.January, 1}, true}}}
+		Holidays: []Holiday{{"New Year", Date{2027, time.January, 1}, true, ""}}}
 	const want = `{"zone":"UTC","week":[{"day":6,"from":"09:30","to":"24:00"}],"holidays":[{"name":"New Year","date":"2027-01-01","recurring":true}]}`
 	got, err := json.Marshal(h)
 	if err != nil || string(got) != want {

@@ -2,10 +2,13 @@ package channel_test
 
 import (
 	"context"
+	"slices"
 	"testing"
+	"time"
 
 	"emailchannel.dev/emailchannel/shared/channel"
 	"emailchannel.dev/emailchannel/shared/event"
+	"emailchannel.dev/emailchannel/shared/hours"
 )
 
 // prompt is a bus that has every session's event handled before Publish
@@ -65,5 +68,50 @@ func TestKeptWhileOff(t *testing.T) {
 	}
 	if bus.handled != 1 {
 		t.Errorf("ON again, and its event came %d times", bus.handled)
+	}
+}
+
+// TestNextWorkingDate shows AR-5 and QU-6: the date passes over holidays, and a
+// queue that never opens has none. The mail came on Monday, 2 March 2026.
+func TestNextWorkingDate(t *testing.T) {
+	office := hours.Hours{Zone: "Europe/Berlin"}
+	for day := time.Monday; day <= time.Friday; day++ {
+		office.Week = append(office.Week, hours.Interval{Day: day, From: 9 * 60, To: 17 * 60})
+	}
+	bridged := office
+	bridged.Holidays = []hours.Holiday{
+		{Name: "Bridge", Date: hours.Date{Year: 2026, Month: time.March, Day: 3}, Folder: "2026"},
+		{Name: "Feast", Date: hours.Date{Year: 1999, Month: time.March, Day: 4}, Recurring: true},
+	}
+	week := bridged
+	week.Holidays = append(slices.Clone(bridged.Holidays), hours.Holiday{Name: "Thursday", Date: hours.Date{Year: 2026, Month: time.March, Day: 5}}, hours.Holiday{Name: "Friday", Date: hours.Date{Year: 2026, Month: time.March, Day: 6}})
+	never := office
+	for d := (hours.Date{Year: 2028, Month: time.January, Day: 1}); d.Year == 2028; d = d.AddDays(1) {
+		never.Holidays = append(never.Holidays, hours.Holiday{Name: "Strike", Date: d, Recurring: true})
+	}
+	for name, c := range map[string]struct {
+		language string
+		hours    hours.Hours
+		want     string
+	}{
+		"tomorrow":            {"en", office, "3 March 2026"},
+		"over holidays":       {"id", bridged, "5 Maret 2026"},
+		"over the week's end": {"fr", week, "9 mars 2026"},
+		"never, English":      {"en", never, "the next working day"},
+		"never, Indonesian":   {"id", never, "hari kerja berikutnya"},
+		"never, French":       {"fr", never, "prochain jour ouvré"},
+		"never, German":       {"de", never, "nächster Werktag"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWaiters(t, map[string]any{"crm.kind": "none", "response.html": "<p>@{next_working_date}</p>"})
+			q := doc[channel.Queue](w.desks, "queues/support")
+			q.Language, q.Hours = c.language, c.hours
+			if _, err := w.admin.PutQueue(t.Context(), q); err != nil {
+				t.Fatal(err)
+			}
+			w.desk.Config = channel.NewConfiguration(w.docs)
+			w.answer(false)
+			w.expect(name, c.want)
+		})
 	}
 }

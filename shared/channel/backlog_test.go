@@ -43,21 +43,19 @@ func (b *backlog) fill() {
 	b.Helper()
 	settings := channel.Defaults()
 	settings.Email = true
-	b.write([]func(channel.Tx){func(tx channel.Tx) { tx.Set("settings/channel", settings) }})
-	open := make([]int, b.agents)
-	writes := make([]func(channel.Tx), 0, b.sessions+b.agents)
-	for i := range b.sessions {
+	b.write(1, func(tx channel.Tx, _ int) { tx.Set("settings/channel", settings) })
+	open := make([]atomic.Int64, b.agents)
+	b.write(b.sessions, func(tx channel.Tx, i int) {
 		s := b.before(i)
 		if s.Agent != "" && session.Counted(s.State) {
-			open[i%b.agents]++
+			open[i%b.agents].Add(1)
 		}
-		writes = append(writes, func(tx channel.Tx) { tx.Set("sessions/"+s.ID, s) })
-	}
-	for i, n := range open {
-		a := channel.Agent{ID: agentName(i), Role: "agent", Open: n}
-		writes = append(writes, func(tx channel.Tx) { tx.Set("agents/"+a.ID, a) })
-	}
-	b.write(writes)
+		tx.Set("sessions/"+s.ID, s)
+	})
+	b.write(b.agents, func(tx channel.Tx, i int) {
+		a := channel.Agent{ID: agentName(i), Role: "agent", Open: int(open[i].Load())}
+		tx.Set("agents/"+a.ID, a)
+	})
 }
 
 func agentName(i int) string { return fmt.Sprintf("agent-%d@example.com", i) }
@@ -84,22 +82,18 @@ func (b *backlog) before(i int) channel.Session {
 	return s
 }
 
-// write commits many writes as fast as it goes.
-func (b *backlog) write(writes []func(channel.Tx)) {
+// write makes n writes as fast as it goes, several in a commit.
+func (b *backlog) write(n int, one func(tx channel.Tx, i int)) {
 	b.Helper()
 	const batch, writers = 400, 4
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range writers {
 		wg.Go(func() {
-			for {
-				to := int(next.Add(batch))
-				if to-batch >= len(writes) {
-					return
-				}
+			for from := int(next.Add(batch)) - batch; from < n; from = int(next.Add(batch)) - batch {
 				err := b.docs.Write(context.Background(), func(tx channel.Tx) {
-					for _, w := range writes[to-batch : min(to, len(writes))] {
-						w(tx)
+					for i := range min(batch, n-from) {
+						one(tx, from+i)
 					}
 				})
 				if err != nil {

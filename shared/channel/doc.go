@@ -26,6 +26,17 @@
 // Named steps ([fault.Step]) mark the places where the emulator's fault switch
 // ends a function; the tests do so at each of them.
 //
+// # Runs over many documents
+//
+// Sweep, Purge and the removal of a queue or an agent find their documents by
+// an index, and read pages of them, each behind the last document of the one
+// before. So memory does not grow with what is due, and a document that fails
+// is passed over and told of: it is neither read again in this run nor in the
+// way of others, and the next run finds it. Each run has a bound of time. A
+// session that is due is read once, by the query that finds it, and written on
+// condition that nobody changed it since: of two sweeps at the same time one
+// moves it, and an agent who is faster than both keeps it.
+//
 // # Documents
 //
 //	settings/channel                 Settings, one document

@@ -32,6 +32,13 @@ type backlog struct {
 // newBacklog makes one in which what is too young is so by a second.
 func newBacklog(t testing.TB, sessions, due, agents int) *backlog {
 	t.Helper()
+	b := emptyBacklog(t, sessions, due, agents)
+	b.fill()
+	return b
+}
+
+func emptyBacklog(t testing.TB, sessions, due, agents int) *backlog {
+	t.Helper()
 	b := &backlog{TB: t, young: time.Second, bus: &deskBus{sent: map[string][]event.Message{}}, now: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC), sessions: sessions, agents: agents, every: sessions / due}
 	b.srv, _, b.docs = database(t)
 	b.fill()

@@ -44,7 +44,7 @@ func TestSweepGoesOnPastFailures(t *testing.T) {
 // TestSweepTwiceAtTheSameTime holds that of many sweeps at once each due
 // session is moved by one.
 func TestSweepTwiceAtTheSameTime(t *testing.T) {
-	b := newBacklog(t, 3_000, 1_000, 20)
+	b := newBacklog(t, 1_500, 600, 20)
 	var wg sync.WaitGroup
 	for range 3 {
 		wg.Go(func() {
@@ -65,7 +65,7 @@ func TestSweepTwiceAtTheSameTime(t *testing.T) {
 func TestSweepResumesAfterACrash(t *testing.T) {
 	for _, step := range []string{"sweep.moved", "sweep.committed", "sweep.published"} {
 		t.Run(step, func(t *testing.T) {
-			b := newBacklog(t, 1_500, 500, 20)
+			b := emptyBacklog(t, 600, 200, 20)
 			b.young = time.Hour
 			b.fill()
 			if _, died := kill(t.Context(), step, b.sweep(b.docs).Handle); !died {
@@ -75,22 +75,26 @@ func TestSweepResumesAfterACrash(t *testing.T) {
 				t.Error("the sweep went on to its end")
 			}
 			b.now = b.now.Add(2 * time.Minute) // what was not announced is overdue
-			if err := b.sweep(b.docs).Handle(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			entries := map[string]int{}
-			find(b, channel.Query{Collection: "history", Group: true}, func(h channel.History) {
-				if entries[h.Session]++; !h.Due.IsZero() {
-					t.Errorf("not announced: %+v", h)
+			var entries map[string]int
+			left := 1
+			for i := 0; left > 0 && i < 10; i++ { // a commit of the dead one may still be on its way to the database
+				if err := b.sweep(b.docs).Handle(t.Context()); err != nil {
+					t.Fatal(err)
 				}
-			})
+				entries, left = map[string]int{}, 0
+				find(b, channel.Query{Collection: "history", Group: true}, func(h channel.History) {
+					if entries[h.Session]++; !h.Due.IsZero() {
+						left++
+					}
+				})
+			}
 			for id, n := range entries {
 				if n != 1 {
 					t.Errorf("session %s was moved %d times", id, n)
 				}
 			}
-			if n := b.bus.count(event.TopicSession); len(entries) != b.due() || n < b.due() {
-				t.Errorf("%d sessions were moved, and %d events published, of %d", len(entries), n, b.due())
+			if n := b.bus.count(event.TopicSession); left > 0 || len(entries) != b.due() || n < b.due() {
+				t.Errorf("%d sessions were moved, %d events published and %d not, of %d", len(entries), n, left, b.due())
 			}
 		})
 	}
@@ -99,7 +103,8 @@ func TestSweepResumesAfterACrash(t *testing.T) {
 // TestSweepFollowsTheSettingsOfToday changes what a sweep goes by from one run
 // to the next, over the same sessions (SE-4, SE-7, CH-1).
 func TestSweepFollowsTheSettingsOfToday(t *testing.T) {
-	b := newBacklog(t, 0, 1, 0) // an empty one
+	b := emptyBacklog(t, 0, 1, 0)
+	b.fill()
 	long := b.now.Add(-20 * day)
 	states := []session.State{session.Active, session.Paused, session.Resolved}
 	b.write(len(states), func(tx channel.Tx, i int) {

@@ -3,6 +3,7 @@
 //
 //	go run ./emulator [up]            the suite and the functions, with a demo configuration
 //	go run ./emulator replay PATH…    feed mails through the pipeline and report what became of them
+//	go run ./emulator simulate …      play recorded arrivals against a changed policy (package sim)
 //	go run ./emulator functions       the functions alone, against what *_EMULATOR_HOST name
 //	go run ./emulator demo            three mails, their answers and tickets, against a suite in another terminal
 package main
@@ -29,10 +30,10 @@ func main() {
 	if len(args) > 0 && args[0] != "" && args[0][0] != '-' {
 		name, args = args[0], args[1:]
 	}
-	commands := map[string]func(context.Context, []string) error{"up": up, "replay": replayCommand, "functions": functionsCommand, "demo": demoCommand}
+	commands := map[string]func(context.Context, []string) error{"up": up, "replay": replayCommand, "functions": functionsCommand, "demo": demoCommand, "simulate": simulateCommand}
 	run, ok := commands[name]
 	if !ok {
-		fmt.Fprintf(os.Stderr, "emulator: there is no command %q; try up, replay, functions or demo\n", name)
+		fmt.Fprintf(os.Stderr, "emulator: there is no command %q; try up, replay, simulate, functions or demo\n", name)
 		os.Exit(2)
 	}
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))

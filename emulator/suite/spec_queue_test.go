@@ -93,6 +93,14 @@ func specQueues(t *testing.T) {
 			if got := serving(q); !slices.Equal(got, want) {
 				w.t.Errorf("queue %s has %v, not %v", q, got, want)
 			}
+			type counted struct {
+				ID      string
+				Serving int
+			}
+			shown := append(list[counted](w, "/v1/queues"), look[counted](w, "/v1/queues/"+q))
+			for _, c := range shown {
+				w.check(c.ID != q || c.Serving == len(want), "queue %s shows %d agents, not %d", q, c.Serving, len(want))
+			}
 		}
 		w.done("admin", "PUT", "/v1/queues/staff", map[string]any{"name": "Staff", "language": "en", "on": true, "hours": map[string]any{"zone": "UTC"}})
 		expect("staff") // No agents assigned

@@ -116,14 +116,8 @@ func (s *server) deleteAccount(c *call) (any, error) {
 	return nil, admin.DeleteAccount(c.ctx(), c.id())
 }
 
-func (s *server) listQueues(c *call) (any, error) { return listed(s.Admin.Queues(c.ctx())) }
-func (s *server) getQueue(c *call) (any, error) {
-	v, err := s.Admin.Queue(c.ctx(), c.id())
-	return thing(channel.ThingQueue, v, err)
-}
-
 func (s *server) putQueue(c *call) (any, error) {
-	var in channel.Queue
+	var in queueView
 	if err := c.body(&in); err != nil {
 		return nil, err
 	}
@@ -135,8 +129,8 @@ func (s *server) putQueue(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	v, err := admin.PutQueue(c.ctx(), in)
-	return thing(channel.ThingQueue, v, err)
+	v, err := admin.PutQueue(c.ctx(), in.Queue)
+	return s.staffed(c, v, err)
 }
 
 func (s *server) deleteQueue(c *call) (any, error) {

@@ -27,6 +27,18 @@ func (a *Admin) Agents(ctx context.Context) ([]Agent, error) {
 	return sorted(m), err
 }
 
+// Serving counts the agents who serve a queue, by themselves or by a team (QU-3).
+func (a *Admin) Serving(ctx context.Context, queue string) (int, error) {
+	n, err := a.Docs.Count(ctx, Query{Collection: "agents", Where: []Where{{"queues", "array-contains", queue}, {"role", "==", RoleAgent}}}, maxServing)
+	if err != nil {
+		return 0, fmt.Errorf("agents of queue %s: %w", queue, err)
+	}
+	return n, nil
+}
+
+// maxServing is up to where agents are counted.
+const maxServing = 100_000
+
 // Agent returns one user.
 func (a *Admin) Agent(ctx context.Context, id string) (*Agent, error) {
 	return one[Agent](ctx, a.Docs, "agent", email.Normalize(id), agentPath)

@@ -86,7 +86,7 @@ func TestSchemasHaveTheFieldsOfTheirTypes(t *testing.T) {
 		"Problem": reflect.TypeFor[problem](), "Field": reflect.TypeFor[channel.Field](), "Address": reflect.TypeFor[email.Address](),
 		"Settings": reflect.TypeFor[channel.Settings](), "SettingsInput": reflect.TypeFor[settingsBody](), "SessionSettings": reflect.TypeFor[session.Settings](), "Threshold": reflect.TypeFor[session.Threshold](),
 		"Caps": reflect.TypeFor[reply.Caps](), "CRM": reflect.TypeFor[channel.CRMSettings](), "RecordSettings": reflect.TypeFor[crm.Settings](),
-		"Audit": reflect.TypeFor[auditView](), "FieldChange": reflect.TypeFor[channel.FieldChange](), "Happened": reflect.TypeFor[channel.Happened](),
+		"Audit": reflect.TypeFor[auditView](), "FieldChange": reflect.TypeFor[channel.FieldChange](), "Happened": reflect.TypeFor[channel.Happened](), "Imported": reflect.TypeFor[imported](),
 		"Account": reflect.TypeFor[accountView](), "AccountInput": reflect.TypeFor[accountBody](), "AccountStatus": reflect.TypeFor[channel.AccountStatus](), "Server": reflect.TypeFor[channel.Server](),
 		"Queue": reflect.TypeFor[queueView](), "Policy": reflect.TypeFor[routing.Policy](), "Hours": reflect.TypeFor[hours.Hours](), "Interval": reflect.TypeFor[hours.Interval](), "Holiday": reflect.TypeFor[hours.Holiday](), "HolidayImport": reflect.TypeFor[channel.HolidayImport](), "SkippedEvent": reflect.TypeFor[hours.Skipped](),
 		"AutoResponse": reflect.TypeFor[channel.AutoResponse](), "File": reflect.TypeFor[channel.File](), "Signature": reflect.TypeFor[channel.Signature](),

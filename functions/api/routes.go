@@ -26,6 +26,8 @@ func (s *server) routes() []route {
 
 		{get, "/v1/settings", supervisors, ok, s.getSettings},
 		{put, "/v1/settings", admins, ok, s.putSettings},
+		{get, "/v1/settings:export", supervisors, ok, s.exportSettings},
+		{put, "/v1/settings:import", admins, ok, s.importSettings},
 		{get, "/v1/storage", supervisors, ok, s.getStorage},
 		{put, "/v1/storage", admins, ok, s.putStorage},
 		{post, "/v1/storage/test", admins, ok, s.testStorage},

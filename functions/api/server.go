@@ -141,8 +141,10 @@ func (c *call) ctx() context.Context { return c.r.Context() }
 
 func (c *call) id() string { return c.r.PathValue("id") }
 
-// maxBody is the largest body in bytes; maxCalendar that of an iCalendar file.
+// maxBody is the largest body in bytes; maxCalendar that of an iCalendar file,
+// maxSetup that of a configuration.
 const (
+	maxSetup    = 4 << 20
 	maxBody     = 1 << 20
 	maxCalendar = 4 << 20
 )

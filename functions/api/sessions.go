@@ -20,11 +20,9 @@ func (s *server) listSessions(c *call) (any, error) {
 		f.Agent = c.who.ID
 	}
 	var bad channel.Invalid
-	if v, ok := q["waiting"]; ok {
-		waiting := v == "true"
-		if f.Waiting = &waiting; !waiting && v != "false" {
-			bad.Fields = append(bad.Fields, channel.Field{Name: "waiting", Message: "must be true or false"})
-		}
+	if _, ok := q["waiting"]; ok {
+		f.Waiting = new(bool)
+		truth(q, "waiting", f.Waiting, &bad)
 	}
 	times(q, &bad, moment{"created_from", &f.CreatedFrom}, moment{"created_before", &f.CreatedBefore})
 	if len(bad.Fields) > 0 {

@@ -318,6 +318,7 @@ func TestWalk(t *testing.T) {
 	}
 	c.holidays()
 	c.audited()
+	c.setup()
 	c.keeping()
 	c.want(200, "ana", "POST", "/v1/agents/me/login", nil)
 	c.want(200, "ana", "POST", "/v1/agents/me/heartbeat", nil)
@@ -405,6 +406,43 @@ func (c *client) audited() {
 	}
 	c.want(422, "sam", "GET", "/v1/audit?kind=cat&from=yesterday", nil)
 	c.want(403, "ana", "GET", "/v1/audit", nil)
+}
+
+// setup exports the configuration and imports it: as it is, with a change that
+// is only tried, with the change, and once more from the version before.
+func (c *client) setup() {
+	c.Helper()
+	status, h, file := c.do("sam", "GET", "/v1/settings:export", nil)
+	tag := h.Get("ETag")
+	if status != 200 || h.Get("Content-Type") != "application/yaml" || !strings.Contains(string(file), "queues:\n  billing:\n") {
+		c.Errorf("export: %d %v %s", status, h, file)
+	}
+	if status, _, _ := c.do("sam", "GET", "/v1/settings:export", nil, "If-None-Match", tag); status != 304 {
+		c.Errorf("exported again: %d", status)
+	}
+	yaml := func(more ...string) []string { return append(more, "Content-Type", "application/yaml") }
+	changed := strings.Replace(string(file), "name: Billing\n", "name: Bills\n", 1)
+	for _, step := range []struct {
+		query, file string
+		changes     int
+	}{{"", string(file), 0}, {"?dry_run=true&prune=false", changed, 1}, {"", changed, 1}, {"?prune=true", changed, 0}} {
+		v := c.want(200, "adam", "PUT", "/v1/settings:import"+step.query, step.file, yaml()...)
+		if n := len(v["changes"].([]any)); n != step.changes || v["dry_run"] != strings.HasPrefix(step.query, "?dry_run=true") {
+			c.Errorf("import%s: %v", step.query, v)
+		}
+	}
+	p := c.want(412, "eve", "PUT", "/v1/settings:import", string(file), yaml("If-Match", tag)...)
+	if what := p["changes"].([]any)[0].(obj); what["thing"] != "queue billing" || what["actor"] != "adam@example.com" {
+		c.Errorf("from an old export: %v", p)
+	}
+	p = c.want(422, "adam", "PUT", "/v1/settings:import", "queues: {support: {name: S, language: en, accounts: [nobody]}, x: {nmae: X}}", yaml()...)
+	if p["errors"].([]any)[0].(obj)["field"] != "queues.x.nmae" {
+		c.Errorf("a bad file: %v", p)
+	}
+	c.want(422, "adam", "PUT", "/v1/settings:import?prune=maybe", "", yaml()...)
+	c.want(415, "adam", "PUT", "/v1/settings:import", obj{})
+	c.want(413, "adam", "PUT", "/v1/settings:import", strings.Repeat("#", maxSetup+1), yaml()...)
+	c.want(403, "sam", "PUT", "/v1/settings:import", changed, yaml()...)
 }
 
 // holidays imports a calendar twice.

@@ -130,12 +130,7 @@ func settings(ctx context.Context, r Reader) (*Settings, error) {
 // empty. The schedule follows CH-1, and with the channel ON again what waited
 // on the servers and in the queues is taken up at once.
 func (a *Admin) PutSettings(ctx context.Context, s Settings, token string) (*Settings, error) {
-	if s.CRM.Kind == "" {
-		s.CRM.Kind = "none"
-	}
-	if s.CRM.Secret == "" && s.CRM.Kind != "none" {
-		s.CRM.Secret = "crm-token"
-	}
+	s.CRM.complete()
 	if err := s.check(); err != nil {
 		return nil, err
 	}
@@ -163,6 +158,16 @@ func (a *Admin) PutSettings(ctx context.Context, s Settings, token string) (*Set
 		return nil, fmt.Errorf("save the settings: %w", err)
 	}
 	return &s, a.follow(ctx, s.Email)
+}
+
+// complete fills in what may be left out.
+func (c *CRMSettings) complete() {
+	if c.Kind == "" {
+		c.Kind = "none"
+	}
+	if c.Secret == "" && c.Kind != "none" {
+		c.Secret = "crm-token"
+	}
 }
 
 // follows fills in what is the channel's own after have, which may be nil: the

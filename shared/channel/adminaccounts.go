@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -147,9 +148,13 @@ func (a *Admin) credentials(ctx context.Context, acc, old *Account, given Creden
 	var err error
 	if old != nil {
 		acc.Secret, acc.Status = old.Secret, old.Status
-		if stored, err = a.Secrets.Get(ctx, acc.Secret); err != nil && acc.needs(given) != nil { // else it can be replaced
+		stored, err = a.Secrets.Get(ctx, acc.Secret)
+		if missing := acc.needs(given); errors.Is(err, os.ErrNotExist) && missing != nil {
+			return "", missing
+		} else if err != nil && missing != nil { // else it can be replaced
 			return "", fmt.Errorf("credentials of account %s: %w", acc.ID, err)
 		}
+		err = nil
 		have = ParseCredentials(stored)
 	}
 	now := have.with(given)
@@ -253,8 +258,24 @@ func (a *Admin) DeleteAccount(ctx context.Context, id string) error {
 	return nil
 }
 
-// admit names what is wrong with an account, alone and among the others.
+// admit names what is wrong with an account, by itself and among the others.
 func (a *Admin) admit(ctx context.Context, r Reader, acc Account) error {
+	var bad Invalid
+	if err := bad.under("", acc.check()); err != nil {
+		return err
+	}
+	w, err := read(ctx, r)
+	if err != nil {
+		return err
+	}
+	if err := bad.under("", w.alone(acc)); err != nil {
+		return err
+	}
+	return bad.err()
+}
+
+// check names what is wrong with an account by itself.
+func (acc Account) check() error {
 	var bad Invalid
 	bad.slug("id", acc.ID)
 	if err := bad.err(); err != nil {
@@ -292,32 +313,7 @@ func (a *Admin) admit(ctx context.Context, r Reader, acc Account) error {
 		}
 	}
 	bad.dkim(acc)
-	if err := a.alone(ctx, r, acc, &bad); err != nil {
-		return err
-	}
 	return bad.err()
-}
-
-// alone refuses an address that another account has, and an outbound-only
-// account that is a queue's address (AC-4).
-func (a *Admin) alone(ctx context.Context, r Reader, acc Account, bad *Invalid) error {
-	same, err := find[Account](ctx, r, Query{Collection: "accounts", Where: []Where{{"address", "==", acc.Address}}})
-	if err != nil {
-		return err
-	}
-	for _, other := range same {
-		if other.ID != acc.ID {
-			bad.add("address", "account %s has it already", other.ID)
-		}
-	}
-	if !acc.OutboundOnly {
-		return nil
-	}
-	users, err := find[Queue](ctx, r, Query{Collection: "queues", Where: []Where{{"accounts", "array-contains", acc.ID}}})
-	for _, q := range users {
-		bad.add("outbound_only", "it is an address of queue %s (%s)", q.ID, q.Name)
-	}
-	return err
 }
 
 func (e *Invalid) server(field string, s Server) {

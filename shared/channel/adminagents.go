@@ -56,13 +56,7 @@ func (a *Admin) PutAgent(ctx context.Context, id string, f AgentForm) (*Agent, e
 		if err != nil {
 			return err
 		}
-		var bad Invalid
-		for i, t := range f.Teams {
-			if _, ok := w.teams[t]; !ok {
-				bad.add(fmt.Sprintf("teams[%d]", i), "there is no team %q", t)
-			}
-		}
-		if err := bad.err(); err != nil {
+		if err := w.member(f); err != nil {
 			return err
 		}
 		have, err := get[Agent](ctx, tx, agentPath(id))
@@ -185,13 +179,7 @@ func (a *Admin) Team(ctx context.Context, id string) (*Team, error) {
 
 // PutTeam saves a team.
 func (a *Admin) PutTeam(ctx context.Context, t Team) (*Team, error) {
-	var bad Invalid
-	bad.slug("id", t.ID)
-	if strings.TrimSpace(t.Name) == "" {
-		bad.add("name", "missing")
-	}
-	bad.line("name", t.Name, 200)
-	if err := bad.err(); err != nil {
+	if err := t.check(); err != nil {
 		return nil, err
 	}
 	err := a.save(ctx, thingID{ThingTeam, t.ID}, func(ctx context.Context, tx *edit, now time.Time) error {
@@ -207,6 +195,16 @@ func (a *Admin) PutTeam(ctx context.Context, t Team) (*Team, error) {
 		return nil
 	})
 	return &t, err
+}
+
+func (t Team) check() error {
+	var bad Invalid
+	bad.slug("id", t.ID)
+	if strings.TrimSpace(t.Name) == "" {
+		bad.add("name", "missing")
+	}
+	bad.line("name", t.Name, 200)
+	return bad.err()
 }
 
 // DeleteTeam removes a team from its queues and agents, and then itself.

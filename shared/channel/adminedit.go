@@ -16,6 +16,7 @@ import (
 type edit struct {
 	Tx
 	writes  []write
+	log     []Audit              // what commit wrote
 	secrets map[thingID][]string // the fields of secrets that were given anew
 }
 
@@ -97,15 +98,9 @@ func quietly(path string, fields map[string]any) bool {
 // commit writes what changes something, with an entry for each change of a
 // thing, and tells whether there is one.
 func (e *edit) commit(ctx context.Context, who Actor, now time.Time) (changed bool, err error) {
-	before, err := e.before(ctx)
+	before, after, err := e.compare(ctx)
 	if err != nil {
 		return false, err
-	}
-	after := maps.Clone(before)
-	for _, w := range e.writes {
-		if _, ok := before[w.path]; ok {
-			after[w.path] = w.after(after[w.path])
-		}
 	}
 	for _, w := range e.writes {
 		if b, ok := before[w.path]; ok && (b == nil) == (after[w.path] == nil) && len(wire.Compare(b, after[w.path])) == 0 {
@@ -113,15 +108,31 @@ func (e *edit) commit(ctx context.Context, who Actor, now time.Time) (changed bo
 		}
 		w.do(e.Tx)
 	}
-	for _, entry := range e.entries(before, after) {
-		changed = true
+	e.log = e.entries(before, after)
+	for i := range e.log {
+		entry := &e.log[i]
 		entry.ID, entry.At, entry.Actor, entry.Role = rand.Text(), now, who.ID, who.Role
 		if entry.Actor == "" {
 			entry.Actor = ActorChannel
 		}
-		e.Tx.Create(auditPath(entry.ID), entry)
+		e.Tx.Create(auditPath(entry.ID), *entry)
 	}
-	return changed, nil
+	return len(e.log) > 0, nil
+}
+
+// compare makes the trees of the documents with things as they are and as they
+// will be.
+func (e *edit) compare(ctx context.Context) (before, after map[string]map[string]any, err error) {
+	if before, err = e.before(ctx); err != nil {
+		return nil, nil, err
+	}
+	after = maps.Clone(before)
+	for _, w := range e.writes {
+		if _, ok := before[w.path]; ok {
+			after[w.path] = w.after(after[w.path])
+		}
+	}
+	return before, after, nil
 }
 
 // before reads the documents with things that are written to.

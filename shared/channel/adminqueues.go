@@ -37,7 +37,11 @@ func (a *Admin) PutQueue(ctx context.Context, q Queue) (*Queue, error) {
 		if err != nil {
 			return err
 		}
-		if err := w.admit(ctx, tx, q); err != nil {
+		agents, err := w.members(ctx, tx, plainIDs(q.Agents), nil)
+		if err != nil {
+			return err
+		}
+		if err := w.admit(q, agents); err != nil {
 			return err
 		}
 		q.UpdatedAt = now

@@ -91,21 +91,20 @@ func changed(a, b []string) []string {
 	return out
 }
 
-// admit names what is wrong with a queue among the others.
-func (w world) admit(ctx context.Context, r Reader, q Queue) error {
+// admit names what is wrong with a queue among the others; agents are those
+// that it names, as far as they exist.
+func (w world) admit(q Queue, agents map[string]Agent) error {
 	var bad Invalid
 	w.addresses(q, &bad)
-	agents, err := w.members(ctx, r, plainIDs(q.Agents), nil)
-	if err != nil {
-		return err
-	}
+	named := map[string]bool{}
 	for i, id := range q.Agents {
 		field := fmt.Sprintf("agents[%d]", i)
 		if ag, ok := agents[id]; !ok || ag.Role != RoleAgent {
 			bad.add(field, "%q is no agent", id)
-		} else if slices.Contains(q.Agents[:i], id) {
+		} else if named[id] {
 			bad.add(field, "%q is named twice", id)
 		}
+		named[id] = true
 	}
 	for i, id := range q.Teams {
 		field := fmt.Sprintf("teams[%d]", i)
@@ -116,6 +115,37 @@ func (w world) admit(ctx context.Context, r Reader, q Queue) error {
 		}
 	}
 	w.parent(q, &bad)
+	return bad.err()
+}
+
+// member names the teams of a user that do not exist.
+func (w world) member(f AgentForm) error {
+	var bad Invalid
+	for i, t := range f.Teams {
+		if _, ok := w.teams[t]; !ok {
+			bad.add(fmt.Sprintf("teams[%d]", i), "there is no team %q", t)
+		}
+	}
+	return bad.err()
+}
+
+// alone refuses an address that another account has, and an outbound-only
+// account that is a queue's address (AC-4).
+func (w world) alone(acc Account) error {
+	var bad Invalid
+	for _, other := range w.accounts {
+		if other.ID != acc.ID && other.Address == acc.Address {
+			bad.add("address", "account %s has it already", other.ID)
+		}
+	}
+	if !acc.OutboundOnly {
+		return bad.err()
+	}
+	for _, q := range sorted(w.queues) {
+		if slices.Contains(q.Accounts, acc.ID) {
+			bad.add("outbound_only", "it is an address of queue %s (%s)", q.ID, q.Name)
+		}
+	}
 	return bad.err()
 }
 
@@ -133,7 +163,7 @@ func (w world) addresses(q Queue, bad *Invalid) {
 		case slices.Contains(q.Accounts[:i], id):
 			bad.add(field, "%q is named twice", id)
 		}
-		for _, other := range sorted(w.queues) {
+		for _, other := range w.queues {
 			if other.ID != q.ID && slices.Contains(other.Accounts, id) {
 				bad.add(field, "account %s belongs to queue %s", id, other.ID)
 			}

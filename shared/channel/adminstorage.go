@@ -82,7 +82,7 @@ func (a *AdminStorage) TestStorage(ctx context.Context, s Storage, credentials s
 }
 
 // checkStorage names every bad field, and what is wrong with the credentials.
-func (a *AdminStorage) checkStorage(ctx context.Context, s Storage, credentials string) (Storage, error) {
+func (a *Admin) checkStorage(ctx context.Context, s Storage, credentials string) (Storage, error) {
 	s = s.named()
 	var bad Invalid
 	s.check(&bad)

@@ -101,7 +101,8 @@ type Bus interface {
 	Publish(ctx context.Context, topic string, ms ...event.Message) error
 }
 
-// Secrets reads and writes passwords and tokens by name.
+// Secrets reads and writes passwords and tokens by name. One that is missing is
+// an [fs.ErrNotExist].
 type Secrets interface {
 	Get(ctx context.Context, name string) (string, error)
 	Put(ctx context.Context, name, value string) error

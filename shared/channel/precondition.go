@@ -31,6 +31,7 @@ type Happened struct {
 	At     time.Time `json:"at"`
 	Actor  string    `json:"actor"`
 	Act    string    `json:"act"`
+	Thing  string    `json:"thing,omitempty"` // of the whole configuration: which one
 	Fields []string  `json:"fields,omitempty"`
 }
 
@@ -40,7 +41,7 @@ func (e *Outdated) Error() string {
 		if i == 3 {
 			return words + " and more"
 		}
-		words += fmt.Sprintf("; %s by %s at %s", h.Act, h.Actor, h.At.Format(time.RFC3339))
+		words += fmt.Sprintf("; %s by %s at %s", strings.TrimSpace(h.Thing+" "+h.Act), h.Actor, h.At.Format(time.RFC3339))
 		if len(h.Fields) > 0 {
 			words += " (" + strings.Join(h.Fields, ", ") + ")"
 		}

@@ -16,6 +16,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"hash/crc32"
 	"regexp"
 	"strconv"
@@ -31,7 +32,8 @@ import (
 
 var (
 	// ErrNotFound means that there is no secret of that name, or none with a value.
-	ErrNotFound = errors.New("secret not found")
+	// It is an [fs.ErrNotExist], which the use cases know.
+	ErrNotFound = fmt.Errorf("secret not found: %w", fs.ErrNotExist)
 	// ErrName means that the name is not one that a secret can have.
 	ErrName = errors.New("not the name of a secret")
 )

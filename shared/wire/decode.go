@@ -125,8 +125,8 @@ func (d *decoder) scalar(from any, to reflect.Value, path string) {
 		}
 		d.refuse(path, "must be true or false")
 	case reflect.Int, reflect.Int64:
-		n, ok := from.(json.Number)
-		if i, err := n.Int64(); ok && err == nil && !to.OverflowInt(i) {
+		i, ok := whole(from)
+		if ok && !to.OverflowInt(i) {
 			to.SetInt(i)
 			return
 		}
@@ -134,6 +134,16 @@ func (d *decoder) scalar(from any, to reflect.Value, path string) {
 	default:
 		panic(fmt.Sprintf("wire: %s: no wire format for %s", path, to.Type()))
 	}
+}
+
+// whole is a number of JSON, of YAML, or of Encode.
+func whole(from any) (int64, bool) {
+	if i, ok := from.(int64); ok {
+		return i, true
+	}
+	n, ok := from.(json.Number)
+	i, err := n.Int64()
+	return i, ok && err == nil
 }
 
 func join(path, name string) string {

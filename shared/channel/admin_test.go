@@ -169,8 +169,12 @@ func TestBadAccounts(t *testing.T) {
 		f    func(*channel.AccountForm)
 		want []string
 	}{
-		"ID":          {"a/b", func(*channel.AccountForm) {}, []string{"id"}},
-		"all":         {"x", func(f *channel.AccountForm) { *f = channel.AccountForm{Service: "pop3"} }, []string{"address", "incoming.host", "incoming.port", "incoming.security", "outgoing.host", "outgoing.port", "outgoing.security", "service", "user"}},
+		"ID":                   {"a/b", func(*channel.AccountForm) {}, []string{"id"}},
+		"all":                  {"x", func(f *channel.AccountForm) { *f = channel.AccountForm{Service: "pop3"} }, []string{"address", "incoming.host", "incoming.port", "incoming.security", "outgoing.host", "outgoing.port", "outgoing.security", "password", "service", "user"}},
+		"address and password": {"x", func(f *channel.AccountForm) { f.Address, f.Password = "support@example.com", "" }, []string{"address", "password"}},
+		"AC-4 and a host": {"support", func(f *channel.AccountForm) {
+			f.Address, f.OutboundOnly, f.Outgoing.Host = "support@example.com", true, "a b"
+		}, []string{"outbound_only", "outgoing.host"}},
 		"address":     {"x", func(f *channel.AccountForm) { f.Address = "support@example.com" }, []string{"address"}},
 		"injection":   {"x", func(f *channel.AccountForm) { f.Folders = []string{"A\r\nB"} }, []string{"folders[0]"}},
 		"no password": {"x", func(f *channel.AccountForm) { f.Password = "" }, []string{"password"}},
@@ -228,6 +232,10 @@ func TestBadQueues(t *testing.T) {
 		"strangers": {func(q *channel.Queue) {
 			q.Accounts, q.Agents, q.Teams, q.Parent, q.Response.Account = []string{"robot", "support", "none"}, []string{sam.ID, "x/y"}, []string{"none"}, "none", "none"
 		}, []string{"accounts[0]", "accounts[1]", "accounts[2]", "agents[0]", "agents[1]", "parent", "response.account", "teams[0]"}},
+		"by itself and among others": {func(q *channel.Queue) {
+			q.Name, q.Language, q.Accounts, q.Teams, q.Response.Files = "", "", []string{"robot"}, []string{"first", "first"}, []channel.File{{Name: "a.pdf", Type: "application/pdf", Object: "uploads/none", Size: 1}}
+		}, []string{"accounts[0]", "language", "name", "response.files[0].object", "teams[1]"}},
+		"no ID":            {func(q *channel.Queue) { q.ID, q.Name = "a/b", "" }, []string{"id", "name"}},
 		"inside of itself": {func(q *channel.Queue) { q.Parent = "new" }, []string{"parent"}},
 	} {
 		q := good
@@ -235,6 +243,48 @@ func TestBadQueues(t *testing.T) {
 		if _, err := d.admin.PutQueue(ctx, q); !slices.Equal(fields(err), c.want) {
 			t.Errorf("%s: %v, want %v", name, fields(err), c.want)
 		}
+	}
+}
+
+// TestCircles: queues that would be inside of each other, however far apart.
+func TestCircles(t *testing.T) {
+	d := newDesks(t)
+	put := func(id, parent string) error {
+		_, err := d.admin.PutQueue(t.Context(), channel.Queue{ID: id, Name: id, Language: "en", Parent: parent})
+		return err
+	}
+	for _, q := range [][2]string{{"a", ""}, {"b", "a"}, {"c", "b"}, {"d", "c"}} {
+		if err := put(q[0], q[1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, q := range [][2]string{{"a", "a"}, {"a", "b"}, {"a", "d"}, {"b", "d"}, {"d", "nowhere"}} {
+		if err := put(q[0], q[1]); !slices.Equal(fields(err), []string{"parent"}) {
+			t.Errorf("%s inside of %s: %v", q[0], q[1], err)
+		}
+	}
+	if err := put("c", "a"); err != nil {
+		t.Errorf("another place: %v", err)
+	}
+}
+
+func TestBadAgentsAndTeams(t *testing.T) {
+	d := newDesks(t)
+	for name, c := range map[string]struct {
+		id   string
+		f    channel.AgentForm
+		want []string
+	}{
+		"all":     {"nobody", channel.AgentForm{Name: " ", Alias: "x", Role: "boss", Teams: []string{"first", "none"}}, []string{"alias", "id", "name", "role", "teams[1]"}},
+		"no path": {"a/b", channel.AgentForm{Name: "A", Role: "agent"}, []string{"id"}},
+		"a line":  {"a@example.com", channel.AgentForm{Name: "A\nB", Role: "agent", Teams: []string{"none"}}, []string{"name", "teams[0]"}},
+	} {
+		if _, err := d.admin.PutAgent(t.Context(), c.id, c.f); !slices.Equal(fields(err), c.want) {
+			t.Errorf("%s: %v, want %v", name, fields(err), c.want)
+		}
+	}
+	if _, err := d.admin.PutTeam(t.Context(), channel.Team{ID: "A/b", Name: " "}); !slices.Equal(fields(err), []string{"id", "name"}) {
+		t.Errorf("a team: %v", err)
 	}
 }
 

@@ -95,8 +95,8 @@ func one[T any](ctx context.Context, r Reader, what, id string, path func(string
 // answered (AC-3).
 func (a *Admin) PutAccount(ctx context.Context, id string, f AccountForm) (*Account, error) {
 	acc := f.account(id)
-	if err := a.admit(ctx, a.Docs, acc); err != nil {
-		return nil, err
+	if !slug.MatchString(id) { // not for a path
+		return nil, acc.check()
 	}
 	if err := a.only.check(ctx, a.Docs, thingID{ThingAccount, id}); err != nil { // before anything is stored; the transaction does it again
 		return nil, err
@@ -105,7 +105,20 @@ func (a *Admin) PutAccount(ctx context.Context, id string, f AccountForm) (*Acco
 	if err != nil {
 		return nil, err
 	}
-	secret, err := a.credentials(ctx, &acc, old, f.Credentials)
+	have, err := a.stored(ctx, acc, old, f.Credentials)
+	if err != nil {
+		return nil, err
+	}
+	var bad Invalid
+	for _, err := range []error{a.admit(ctx, a.Docs, acc), acc.needs(have.with(f.Credentials))} {
+		if err := bad.under("", err); err != nil {
+			return nil, err
+		}
+	}
+	if err := bad.err(); err != nil {
+		return nil, err
+	}
+	secret, err := a.credentials(ctx, &acc, old, have, f.Credentials)
 	if err != nil {
 		return nil, err
 	}
@@ -140,30 +153,30 @@ func (a *Admin) PutAccount(ctx context.Context, id string, f AccountForm) (*Acco
 	return &acc, nil
 }
 
+// stored are the credentials that the account has; none where it is new, or
+// where they are gone and what is given replaces them.
+func (a *Admin) stored(ctx context.Context, acc Account, old *Account, given Credentials) (Credentials, error) {
+	if old == nil {
+		return Credentials{}, nil
+	}
+	secret, err := a.Secrets.Get(ctx, old.Secret)
+	if err != nil && !errors.Is(err, os.ErrNotExist) && acc.needs(given) != nil {
+		return Credentials{}, fmt.Errorf("credentials of account %s: %w", acc.ID, err)
+	}
+	return ParseCredentials(secret), nil
+}
+
 // credentials stores what is new of them and returns the secret. It fills in
 // what the account keeps of the old one: the name of its secret and its status.
-func (a *Admin) credentials(ctx context.Context, acc, old *Account, given Credentials) (string, error) {
-	var have Credentials
-	var stored string
-	var err error
+func (a *Admin) credentials(ctx context.Context, acc, old *Account, have, given Credentials) (string, error) {
+	now := have.with(given)
 	if old != nil {
 		acc.Secret, acc.Status = old.Secret, old.Status
-		stored, err = a.Secrets.Get(ctx, acc.Secret)
-		if missing := acc.needs(given); errors.Is(err, os.ErrNotExist) && missing != nil {
-			return "", missing
-		} else if err != nil && missing != nil { // else it can be replaced
-			return "", fmt.Errorf("credentials of account %s: %w", acc.ID, err)
+		if now == have {
+			return now.Encode(), nil
 		}
-		err = nil
-		have = ParseCredentials(stored)
 	}
-	now := have.with(given)
-	if err := acc.needs(now); err != nil {
-		return "", err
-	}
-	if old != nil && now == have {
-		return stored, nil
-	}
+	var err error
 	if old == nil {
 		// No account ever has this name again, so that removing it late cannot
 		// hit a successor with the same ID.

@@ -47,8 +47,8 @@ func (a *Admin) Agent(ctx context.Context, id string) (*Agent, error) {
 // PutAgent saves a user. His counters stay; his queues follow from his teams.
 func (a *Admin) PutAgent(ctx context.Context, id string, f AgentForm) (*Agent, error) {
 	id = email.Normalize(id)
-	if err := f.check(id); err != nil {
-		return nil, err
+	if !plainID(id) { // not for a path
+		return nil, f.check(id)
 	}
 	var ag Agent
 	err := a.save(ctx, thingID{ThingAgent, id}, func(ctx context.Context, tx *edit, now time.Time) error {
@@ -56,7 +56,9 @@ func (a *Admin) PutAgent(ctx context.Context, id string, f AgentForm) (*Agent, e
 		if err != nil {
 			return err
 		}
-		if err := w.member(f); err != nil {
+		var bad Invalid
+		_, _ = bad.under("", f.check(id)), bad.under("", w.member(f))
+		if err := bad.err(); err != nil {
 			return err
 		}
 		have, err := get[Agent](ctx, tx, agentPath(id))

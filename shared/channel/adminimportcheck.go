@@ -27,10 +27,10 @@ func (im *importing) check(ctx context.Context, tx Tx, who Actor) error {
 		_ = im.bad.under(at, im.to.member(im.file.Agents[id]))
 	}
 	for _, id := range slices.Sorted(maps.Keys(im.file.Queues)) {
-		q, at := im.to.queues[id], "queues."+id+"."
-		_ = im.bad.under(at, q.check())
-		_ = im.bad.under(at, im.to.admit(q, im.to.agents))
-		if err := im.bad.under(at, q.Response.uploaded(ctx, tx, im.was.queues[id].Response, im.now)); err != nil {
+		q := im.to.queues[id]
+		q.UpdatedAt = im.now
+		err := im.to.whole(ctx, tx, q, im.to.agents, im.was.queues[id])
+		if err := im.bad.under("queues."+id+".", err); err != nil {
 			return err
 		}
 	}

@@ -29,8 +29,8 @@ func (a *Admin) Queue(ctx context.Context, id string) (*Queue, error) {
 // PutQueue saves a queue and what it means for its agents, then has its
 // waiting mail looked at again.
 func (a *Admin) PutQueue(ctx context.Context, q Queue) (*Queue, error) {
-	if err := q.check(); err != nil {
-		return nil, err
+	if !slug.MatchString(q.ID) { // not for a path
+		return nil, q.check()
 	}
 	err := a.save(ctx, thingID{ThingQueue, q.ID}, func(ctx context.Context, tx *edit, now time.Time) error {
 		w, err := read(ctx, tx)
@@ -41,16 +41,13 @@ func (a *Admin) PutQueue(ctx context.Context, q Queue) (*Queue, error) {
 		if err != nil {
 			return err
 		}
-		if err := w.admit(q, agents); err != nil {
+		before, was := w.queues[q.ID]
+		q.UpdatedAt = now
+		if err := w.whole(ctx, tx, q, agents, before); err != nil {
 			return err
 		}
-		q.UpdatedAt = now
-		before, was := w.queues[q.ID]
 		if was && !ThingQueue.differ(before, q) {
 			q.UpdatedAt = before.UpdatedAt
-		}
-		if err := q.uploaded(ctx, tx, before, now); err != nil {
-			return err
 		}
 		w.queues[q.ID] = q
 		affected, err := w.members(ctx, tx, changed(before.Agents, q.Agents), changed(before.Teams, q.Teams))
@@ -65,6 +62,24 @@ func (a *Admin) PutQueue(ctx context.Context, q Queue) (*Queue, error) {
 		return nil, fmt.Errorf("save queue %s: %w", q.ID, err)
 	}
 	return &q, a.drain(ctx, q.ID)
+}
+
+// whole names everything that is wrong with a queue: by itself, among the
+// others, and with its files, unless their list is wrong already. agents are
+// those that it names, as far as they exist.
+func (w world) whole(ctx context.Context, tx Tx, q Queue, agents map[string]Agent, before Queue) error {
+	var bad Invalid
+	_ = bad.under("", q.check())
+	listed := !slices.ContainsFunc(bad.Fields, func(f Field) bool {
+		return strings.HasPrefix(f.Name, "response.") || strings.HasPrefix(f.Name, "signature.")
+	})
+	_ = bad.under("", w.admit(q, agents))
+	if listed {
+		if err := bad.under("", q.uploaded(ctx, tx, before, q.UpdatedAt)); err != nil {
+			return err
+		}
+	}
+	return bad.err()
 }
 
 // drain has the waiting mail of queues looked at: somebody may qualify now.

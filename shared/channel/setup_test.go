@@ -163,7 +163,7 @@ accounts:
   support: {user: support, address: support@example.com, outbound_only: true, incoming: {host: a, port: 1, security: tls}, outgoing: {host: a, port: 1, security: tls}}
   twin: {user: a, address: billing@example.com, incoming: {host: a, port: 1, security: tls}, outgoing: {host: "", port: 0, security: none}}
 queues:
-  support: {name: Support, language: en, accounts: [support, billing, nobody], agents: [sam@example.com, ghost@example.com], teams: [first, ghosts], parent: new, response: {account: nobody, inline: [{name: a.png, type: image/png, object: uploads/none, size: 1}]}}
+  support: {name: Support, language: en, accounts: [support, billing, nobody], agents: [sam@example.com, ghost@example.com], teams: [first, ghosts], parent: new, response: {account: nobody, html: "<img src=\"cid:a\">", inline: [{name: a.png, type: image/png, content_id: a, object: uploads/none, size: 1}]}}
   new: {name: "", language: xx, parent: support, assign: {daily_limit: -1}}
 agents:
   not an address: {name: X, role: boss, teams: [ghosts]}
@@ -176,7 +176,7 @@ teams:
 		"agents.not an address.id", "agents.not an address.role", "agents.not an address.teams[0]",
 		"queues.new.assign.daily_limit", "queues.new.language", "queues.new.name", "queues.new.parent",
 		"queues.support.accounts[0]", "queues.support.accounts[1]", "queues.support.accounts[2]", "queues.support.agents[0]", "queues.support.agents[1]",
-		"queues.support.parent", "queues.support.response.account", "queues.support.response.inline[0].content_id", "queues.support.response.inline[0].object", "queues.support.teams[1]",
+		"queues.support.parent", "queues.support.response.account", "queues.support.response.inline[0].object", "queues.support.teams[1]",
 		"settings.record.comments_when", "settings.session.active_pause", "settings.session.closed_reopen", "settings.session.paused_close", "settings.session.resolved_close", "settings.subject_edit", "settings.subject_token",
 		"storage.period", "teams.BAD.id", "teams.BAD.name",
 	}

@@ -58,7 +58,7 @@ func TestAnExportIsAFileForPeople(t *testing.T) {
 			t.Errorf("the file has no %q", want)
 		}
 	}
-	for _, not := range []string{"updated_at", "version", "secret: account", "status", "last_assigned", "daily:", "\n    open:"} {
+	for _, not := range []string{"updated_at", "version", "secret: account", "    status:", "last_assigned", "daily:", "\n    open:"} {
 		if strings.Contains(file, not) {
 			t.Errorf("the file has %q", not)
 		}

@@ -191,6 +191,6 @@ func (s *Session) adds(cat *Catalog) report.Sum {
 	}
 	return report.Of(report.Facts{
 		State: s.State, Queue: s.Queue, Agent: s.Agent, Started: s.Outbound, CreatedAt: s.CreatedAt,
-		AnsweredAt: s.AnsweredAt, AnsweredBy: s.AnsweredBy, ResolvedAt: s.ResolvedAt, Handling: s.Handling,
+		AnsweredAt: s.AnsweredAt, AnsweredBy: s.AnsweredBy, ResolvedAt: s.ResolvedAt, Handling: time.Duration(s.Handling) * time.Second,
 	}, cat.ByQueue[s.Queue].Hours.Day)
 }

@@ -83,7 +83,7 @@ func (p *play) reports() {
 	}
 	want := report.Sum{}
 	for _, s := range p.w.sessions() {
-		f := report.Facts{State: s.State, Queue: s.Queue, Agent: s.Agent, Started: s.Outbound, CreatedAt: s.CreatedAt, AnsweredAt: s.AnsweredAt, AnsweredBy: s.AnsweredBy, ResolvedAt: s.ResolvedAt, Handling: s.Handling}
+		f := report.Facts{State: s.State, Queue: s.Queue, Agent: s.Agent, Started: s.Outbound, CreatedAt: s.CreatedAt, AnsweredAt: s.AnsweredAt, AnsweredBy: s.AnsweredBy, ResolvedAt: s.ResolvedAt, Handling: time.Duration(s.Handling) * time.Second}
 		for k, c := range report.Of(f, p.m.queues[s.Queue].Hours.Day) {
 			want.Add(k, c, 1)
 		}

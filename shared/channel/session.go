@@ -35,7 +35,7 @@ type Session struct {
 	AnsweredAt   time.Time     `json:"answered_at,omitzero"` // first reply of an agent
 	AnsweredBy   string        `json:"answered_by,omitempty"`
 	ResolvedAt   time.Time     `json:"resolved_at,omitzero"` // last time, unless it was reopened since
-	Handling     time.Duration `json:"handling,omitzero"`    // in state active so far, until it last left that
+	Handling     int           `json:"handling_seconds"`     // in state active so far, until it last left that
 	UpdatedAt    time.Time     `json:"updated_at"`
 	Hold         *Hold         `json:"hold,omitempty"`     // keeps it from being purged or erased (ST-5)
 	Released     bool          `json:"released,omitempty"` // its hold ended, and what that kept is yet to be looked at again
@@ -61,7 +61,7 @@ func (s *Session) apply(e session.Event, set session.Settings, now time.Time) er
 // enter takes over the facts, with what the reports count of a change of state.
 func (s *Session) enter(f session.Facts) {
 	if s.State == session.Active && f.State != session.Active {
-		s.Handling += max(0, f.EnteredAt.Sub(s.EnteredAt))
+		s.Handling += int(max(0, f.EnteredAt.Sub(s.EnteredAt)).Round(time.Second) / time.Second)
 	}
 	switch {
 	case f.State == session.Resolved && s.State != session.Resolved:

@@ -96,7 +96,7 @@ func (m *timer) move(ctx context.Context, d found[Session]) (*History, error) {
 	h := entry(&v, timerKinds[v.State], fmt.Sprintf("%s-%d", m.event, d.v.Since.UnixNano()), ActorChannel, m.now)
 	h.From, h.To, h.Rule = string(d.v.State), string(v.State), string(m.event)
 	err := m.Docs.Write(ctx, func(tx Tx) {
-		tx.PatchAt(sessionPath(d.id), d.version, map[string]any{"state": v.State, "entered_at": v.EnteredAt, "handling": v.Handling, "since": v.Since, "waiting": v.Waiting, "updated_at": v.UpdatedAt})
+		tx.PatchAt(sessionPath(d.id), d.version, map[string]any{"state": v.State, "entered_at": v.EnteredAt, "handling_seconds": v.Handling, "since": v.Since, "waiting": v.Waiting, "updated_at": v.UpdatedAt})
 		tx.Set(historyPath(d.id, h.ID), h)
 		load(tx, d.v, v)
 	})

@@ -48,7 +48,7 @@ func TestSpec(t *testing.T) {
 	}{
 		{"trouble", specRecordsUnderTrouble}, {"records", specRecords}, {"comments", specRecordsAfterReplies},
 		{"walks", specWalks}, {"assignment", specAssignment}, {"responses", specResponses}, {"loops", specLoops}, {"files", specFiles}, {"timers", specTimers}, {"queues", specQueues},
-		{"accounts", specAccounts}, {"channel", specChannel}, {"outbound", specOutbound}, {"sessions", specSessions},
+		{"accounts", specAccounts}, {"channel", specChannel}, {"settings", specSettings}, {"outbound", specOutbound}, {"sessions", specSessions},
 		{"together", specTogether}, {"operation", specOperation}, {"threads", specThreads}, {"mail", specMail}, {"idle", specIdle},
 	} {
 		places <- struct{}{} // those that take longest come first

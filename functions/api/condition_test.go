@@ -113,6 +113,27 @@ func TestWhatTheChannelCountsIsInNobodysWay(t *testing.T) {
 	c.want(412, "adam", "DELETE", "/v1/agents/ana@example.com", nil, "If-Match", h.Get("ETag"))
 }
 
+// TestTheSameReplyManyTimes: calls with the same key and the same version, all
+// at once, send one mail and all get it.
+func TestTheSameReplyManyTimes(t *testing.T) {
+	c := newClient(t)
+	c.configure()
+	at := "/v1/sessions/" + c.inbound(1)
+	_, h, _ := c.do("ana", "GET", at, nil)
+	var wg sync.WaitGroup
+	for range 6 {
+		wg.Go(func() {
+			if status, _, b := c.do("ana", "POST", at+"/reply", obj{"text": "Once."}, "Idempotency-Key", "same", "If-Match", h.Get("ETag")); status != 202 {
+				t.Errorf("%d %s", status, b)
+			}
+		})
+	}
+	wg.Wait()
+	if n := len(c.want(200, "ana", "GET", at+"/messages", nil)["items"].([]any)); n != 2 {
+		t.Errorf("%d messages", n)
+	}
+}
+
 func TestMakeOnly(t *testing.T) {
 	c := newClient(t)
 	c.configure()

@@ -1,6 +1,10 @@
 package api
 
-import "emailchannel.dev/emailchannel/shared/channel"
+import (
+	"fmt"
+
+	"emailchannel.dev/emailchannel/shared/channel"
+)
 
 // queueView is a queue with the number of agents who serve it (QU-3). What
 // comes in as that number is not read.
@@ -39,5 +43,5 @@ func (s *server) staffed(c *call, q *channel.Queue, err error) (any, error) {
 		return nil, err
 	}
 	v, err := s.count(c, *q)
-	return tagged{channel.ThingQueue.Tag(q), v}, err
+	return tagged{fmt.Sprintf("%s-%d", channel.ThingQueue.Tag(q), v.Serving), v}, err // another number is another answer, and in no save's way
 }

@@ -114,6 +114,11 @@ func (d *Desk) post(ctx context.Context, who Actor, n *outgoing, f func(context.
 	if errors.Is(err, ErrExists) {
 		return d.sent(ctx, n)
 	}
+	if errors.As(err, new(*Outdated)) { // by another call with the key, perhaps
+		if done, again := d.sent(ctx, n); done != nil || again != nil {
+			return done, again
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("send %s: %w", n.id, err)
 	}

@@ -42,6 +42,7 @@
 //	settings/channel                 Settings, one document
 //	accounts/{id}                    Account;  accounts/{id}/folders/{name}  Cursor;  accounts/{id}/reconciliations/{name}
 //	queues/{id}  agents/{id}  teams/{id}
+//	audit/{id}                       Audit: one change of one of the above
 //	mails/{fingerprint}              Mail: dedupe key, threading index, tombstone
 //	sessions/{id}                    Session, with messages/{fingerprint}, history/{id} and viewers/{agent}
 //	outbound/{id}                    Outbound: a mail on its way out

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -93,7 +92,7 @@ func TestRecordedArrivalsAreSimulated(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		reports = append(reports, fmt.Sprintf("%s", b))
+		reports = append(reports, string(b))
 	}
 	if reports[0] != reports[1] {
 		t.Errorf("two reports:\n%s\n%s", reports[0], reports[1])

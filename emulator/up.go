@@ -27,7 +27,7 @@ func (f *suiteFlags) register(fs *flag.FlagSet) {
 	fs.IntVar(&f.PortBase, "port-base", suite.DefaultPort, "port of the HTTP part, the others follow; 0: free ports")
 	fs.BoolVar(&f.Isolate, "isolate", false, "run the functions in a process of their own")
 	fs.StringVar(&f.addrFile, "addr-file", "", "write the addresses to this file, as JSON, once everything is ready")
-	fs.StringVar(&f.config, "config", "", "start with this configuration (JSON) in place of the demo's")
+	fs.StringVar(&f.config, "config", "", "start with this configuration in place of the demo's: a file of /v1/settings:export")
 }
 
 // start starts the suite and writes the address file.
@@ -37,11 +37,11 @@ func (f *suiteFlags) start(ctx context.Context) (*suite.Suite, error) {
 		f.Specs = dir
 	}
 	if f.config != "" {
-		seed, err := readSeed(f.config)
+		setup, err := readSetup(f.config)
 		if err != nil {
 			return nil, err
 		}
-		f.Config = seed
+		f.Setup = setup
 	}
 	s, err := suite.Start(ctx, f.Options)
 	if err != nil {
@@ -55,19 +55,16 @@ func (f *suiteFlags) start(ctx context.Context) (*suite.Suite, error) {
 	return s, nil
 }
 
-func readSeed(file string) (*channel.Seed, error) {
-	r, err := os.Open(file)
+func readSetup(file string) (*channel.Setup, error) {
+	b, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close()
-	dec := json.NewDecoder(r)
-	dec.DisallowUnknownFields()
-	var seed channel.Seed
-	if err := dec.Decode(&seed); err != nil {
+	setup, err := channel.ParseSetup(b)
+	if err != nil {
 		return nil, fmt.Errorf("--config %s: %w", file, err)
 	}
-	return &seed, nil
+	return setup, nil
 }
 
 func readFirst(file string) []byte {

@@ -40,14 +40,15 @@ import (
 
 // Options of a suite.
 type Options struct {
-	Data     string        // directory of everything; empty: a temporary one, removed at the end
-	PortBase int           // port of the HTTP part, the others follow; 0: free ports
-	Config   *channel.Seed // initial configuration; nil: the demo's
-	Isolate  bool          // functions in a process of their own, as in the cloud, restarted when it ends
-	Specs    string        // directory with the CRMs' OpenAPI files; empty: no check
-	Indexes  []byte        // firestore.indexes.json; nil: composite indexes are not enforced
-	Google   bool          // Google's Firestore and Pub/Sub emulators in place of ours, where installed; nothing is kept
-	Log      *slog.Logger  // nil: slog.Default
+	Data     string         // directory of everything; empty: a temporary one, removed at the end
+	PortBase int            // port of the HTTP part, the others follow; 0: free ports
+	Config   *channel.Seed  // initial configuration; nil: the demo's
+	Setup    *channel.Setup // the same as a file; each of its accounts has the demo's password
+	Isolate  bool           // functions in a process of their own, as in the cloud, restarted when it ends
+	Specs    string         // directory with the CRMs' OpenAPI files; empty: no check
+	Indexes  []byte         // firestore.indexes.json; nil: composite indexes are not enforced
+	Google   bool           // Google's Firestore and Pub/Sub emulators in place of ours, where installed; nothing is kept
+	Log      *slog.Logger   // nil: slog.Default
 }
 
 // Addrs are host:port by part.

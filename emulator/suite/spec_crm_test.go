@@ -430,6 +430,7 @@ func idempotent(w *world, g *gateway) {
 		return len(sessions) == n
 	})
 	for _, s := range sessions {
+		w.eventually("an auto-response to each", func() bool { return len(w.messages(s.ID)) == 2 }) // before the reply, which the comments go up to
 		w.done("supervisor", "POST", "/v1/sessions/"+s.ID+"/reply", map[string]any{"text": "Answer."})
 	}
 	for range 6 { // leases of what ended run out, and back-offs

@@ -134,6 +134,9 @@ func (a *Admin) PutSettings(ctx context.Context, s Settings, token string) (*Set
 	if err := s.check(); err != nil {
 		return nil, err
 	}
+	if err := a.only.check(ctx, a.Docs, thingID{Thing: ThingSettings}); err != nil { // before the token is stored; the transaction does it again
+		return nil, err
+	}
 	if token != "" && s.CRM.Secret != "" {
 		if err := a.Secrets.Put(ctx, s.CRM.Secret, token); err != nil {
 			return nil, fmt.Errorf("store the CRM's token: %w", err)

@@ -40,6 +40,9 @@ func (a *AdminStorage) PutStorage(ctx context.Context, s Storage, credentials st
 	if err != nil {
 		return nil, err
 	}
+	if err := a.only.check(ctx, a.Docs, thingID{Thing: ThingStorage}); err != nil { // the transaction does it again
+		return nil, err
+	}
 	if credentials != "" { // first, so that no setting names a secret that is not there
 		if err := a.Secrets.Put(ctx, s.Destination.Secret, credentials); err != nil {
 			return nil, fmt.Errorf("store the credentials: %w", err)

@@ -2,6 +2,7 @@ package channel_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -163,6 +164,31 @@ func TestAnUnchangedThingKeepsItsTime(t *testing.T) {
 	again, err := d.admin.PutSettings(t.Context(), set, "")
 	if err != nil || again.Version != set.Version || !again.UpdatedAt.Equal(set.UpdatedAt) {
 		t.Errorf("settings as they were: %+v, %v", again, err)
+	}
+}
+
+// TestWhoIsTooLateStoresNoSecret: what is refused leaves passwords and tokens alone.
+func TestWhoIsTooLateStoresNoSecret(t *testing.T) {
+	d := newDesks(t)
+	ctx := t.Context()
+	old := d.admin.As(adam).If(channel.Precondition{Match: []string{"old"}})
+	var late *channel.Outdated
+	before := fmt.Sprint(d.secrets.values)
+	s := channel.Defaults()
+	s.CRM = channel.CRMSettings{Kind: "zendesk", BaseURL: "https://x.zendesk.com", User: "a@b.example", Seconds: 10}
+	if _, err := old.PutSettings(ctx, s, "token"); !errors.As(err, &late) {
+		t.Errorf("settings: %v", err)
+	}
+	if _, err := (&channel.AdminStorage{Admin: old}).PutStorage(ctx, inS3("mail", "a"), s3Credentials); !errors.As(err, &late) {
+		t.Errorf("storage: %v", err)
+	}
+	f := form()
+	f.Address, f.Password = "support@example.com", "another"
+	if _, err := old.PutAccount(ctx, "support", f); !errors.As(err, &late) {
+		t.Errorf("account: %v", err)
+	}
+	if after := fmt.Sprint(d.secrets.values); after != before {
+		t.Errorf("secrets: %s, were %s", after, before)
 	}
 }
 

@@ -105,6 +105,10 @@ type Process struct {
 // startWithin is how long an emulator may take until it answers.
 const startWithin = time.Minute
 
+// startTries is how many free ports are tried: between the look at one and the
+// emulator's start somebody else may take it.
+const startTries = 3
+
 // Start runs an emulator at addr, host:port; an empty one is a free port of
 // 127.0.0.1. It returns once the emulator answers. The error wraps ErrMissing
 // where something is not installed.
@@ -113,17 +117,28 @@ func Start(ctx context.Context, e Emulator, addr string) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	if addr == "" {
+	if addr != "" {
+		return start(ctx, e, args, addr)
+	}
+	for range startTries {
 		if addr, err = freeAddr(); err != nil {
 			return nil, err
 		}
+		var p *Process
+		if p, err = start(ctx, e, args, addr); err == nil || ctx.Err() != nil {
+			return p, err
+		}
 	}
+	return nil, err
+}
+
+func start(ctx context.Context, e Emulator, args []string, addr string) (*Process, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, err
 	}
 	p := &Process{Addr: addr, e: e, done: make(chan struct{})}
-	p.cmd = exec.Command(args[0], append(args[1:], "--host="+host, "--port="+port)...)
+	p.cmd = exec.Command(args[0], append(slices.Clone(args[1:]), "--host="+host, "--port="+port)...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
 	endWithParent(p.cmd)
 	if err := p.run(); err != nil {

@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -243,16 +244,20 @@ func (d *dovecot) fill(t testing.TB, from, to int) {
 	}
 }
 
-// freePort is one that was free a moment ago.
+// freePort is one that was free a moment ago, of those that no system hands out by itself, so that it stays so.
 func freePort(t testing.TB, security mailbox.Security) mailbox.Server {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+mathrand.IntN(10_000)))
+		if err != nil {
+			continue
+		}
+		defer ln.Close()
+		at := address(ln)
+		at.Security = security
+		return at
 	}
-	defer ln.Close()
-	at := address(ln)
-	at.Security = security
-	return at
+	t.Fatal("no free port from 20000 to 29999")
+	return mailbox.Server{}
 }
 
 // selfSigned writes a certificate for 127.0.0.1 and its key into dir, and returns the certificate.

@@ -2,8 +2,6 @@ package suite_test
 
 import (
 	"bytes"
-	"encoding/json"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -19,38 +17,6 @@ func specSettings(t *testing.T) {
 	w.row("AG-4 two admins", twoAdmins)
 	w.row("AG-2 two replies", twoReplies)
 	w.row("AG-4 CH-4 AC-4 QU-2 QU-5 one file", oneFile)
-}
-
-// with is ask with a header; a body that is text goes as YAML.
-func (w *world) with(role, method, path string, in any, header ...string) (answer, http.Header) {
-	w.t.Helper()
-	raw, isText := in.(string)
-	if !isText && in != nil {
-		b, err := json.Marshal(in)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		raw = string(b)
-	}
-	req, err := http.NewRequestWithContext(w.t.Context(), method, "http://"+w.Addrs.HTTP+path, strings.NewReader(raw))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+role+"-token")
-	req.Header.Set("Content-Type", map[bool]string{true: "application/yaml", false: "application/json"}[isText])
-	for i := 0; i+1 < len(header); i += 2 {
-		req.Header.Set(header[i], header[i+1])
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return answer{resp.StatusCode, body}, resp.Header
 }
 
 // auditLog: a change is there with who, before and after; a password is not,

@@ -221,9 +221,23 @@ func (w *world) ask(role, method, path string, in any) answer {
 // askAs is ask under an idempotency key.
 func (w *world) askAs(role, method, path, key string, in any) answer {
 	w.t.Helper()
-	raw, err := json.Marshal(in)
-	if err != nil {
-		w.t.Fatal(err)
+	a, _ := w.with(role, method, path, in, "Idempotency-Key", key)
+	return a
+}
+
+// with is ask with headers, and returns those of the answer. A body that is text goes as YAML.
+func (w *world) with(role, method, path string, in any, header ...string) (answer, http.Header) {
+	w.t.Helper()
+	raw, mediaType := []byte(nil), "application/json"
+	switch in := in.(type) {
+	case nil:
+	case string:
+		raw, mediaType = []byte(in), "application/yaml"
+	default:
+		var err error
+		if raw, err = json.Marshal(in); err != nil {
+			w.t.Fatal(err)
+		}
 	}
 	req, err := http.NewRequestWithContext(w.t.Context(), method, "http://"+w.Addrs.HTTP+path, bytes.NewReader(raw))
 	if err != nil {
@@ -233,10 +247,10 @@ func (w *world) askAs(role, method, path, key string, in any) answer {
 		req.Header.Set("Authorization", "Bearer "+role+"-token")
 	}
 	if in != nil {
-		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Content-Type", mediaType)
 	}
-	if method == http.MethodPost {
-		req.Header.Set("Idempotency-Key", key)
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
@@ -247,7 +261,7 @@ func (w *world) askAs(role, method, path, key string, in any) answer {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return answer{resp.StatusCode, body}
+	return answer{resp.StatusCode, body}, resp.Header
 }
 
 // done is ask that must succeed.

@@ -184,31 +184,28 @@ func (acc Account) form() AccountForm {
 func (im *importing) queue(id string) Queue {
 	q := im.file.Queues[id]
 	q.UpdatedAt = im.now
-	if before, was := im.was.queues[id]; was && !ThingQueue.differ(before, q) {
-		return before
-	}
-	return q
+	return unlessSame(ThingQueue, im.was.queues, id, q)
 }
 
 func (im *importing) team(id string) Team {
 	t := im.file.Teams[id]
 	t.UpdatedAt = im.now
-	if before, was := im.was.teams[id]; was && !ThingTeam.differ(before, t) {
+	return unlessSame(ThingTeam, im.was.teams, id, t)
+}
+
+// unlessSame is v, or what is there already when admins decide the same of both.
+func unlessSame[T any](k Thing, was map[string]T, id string, v T) T {
+	if before, ok := was[id]; ok && !k.differ(before, v) {
 		return before
 	}
-	return t
+	return v
 }
 
 func (im *importing) agent(id string) Agent {
 	f := im.file.Agents[id]
-	before, was := im.was.agents[id]
-	ag := before
-	ag.ID, ag.Name, ag.Alias, ag.Role, ag.Teams = id, f.Name, f.Alias, f.Role, f.Teams
-	if was && !ThingAgent.differ(before, ag) {
-		return before
-	}
-	ag.UpdatedAt = im.now
-	return ag
+	ag := im.was.agents[id]
+	ag.ID, ag.Name, ag.Alias, ag.Role, ag.Teams, ag.UpdatedAt = id, f.Name, f.Alias, f.Role, f.Teams, im.now
+	return unlessSame(ThingAgent, im.was.agents, id, ag)
 }
 
 // write writes what differs.

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,10 +53,7 @@ var decided = map[session.Kind]DecisionKind{
 }
 
 // deciding are the kinds of decided, as a query has them.
-var deciding = []string{
-	string(session.KindReceived), string(session.KindBounced), string(session.KindAssigned),
-	string(session.KindAutoReplied), string(session.KindPaused), string(session.KindClosed),
-}
+var deciding = slices.Sorted(maps.Keys(decided))
 
 // Decisions lists what the channel decided on a session and why. What people
 // did is in the history; a page may therefore hold fewer than its limit.

@@ -20,56 +20,91 @@ type Mail struct {
 	Raw  []byte
 }
 
-// extensions of files that hold one mail; an mbox has its own.
-var extensions = []string{".eml", ".msg", ".raw", ".mbox"}
+// extensions of files that hold one mail, whatever it begins with.
+var extensions = []string{".eml", ".msg", ".raw"}
+
+// mboxes are extensions of files that hold many.
+var mboxes = []string{".mbox", ".mbx"}
 
 // Collect reads the mails of files and folders. A single file is taken as it
 // is; of folders and lists, as a shell's ** makes them, files by the extensions
 // of mail, and others where their first lines are a mail's header. A text file
 // among such also counts, the mail without a header, and a file of blanks
-// without an extension, the empty mail.
+// without an extension, the empty mail. Links are followed, and what several
+// lead to is taken once.
 func Collect(paths []string) ([]Mail, error) {
-	var out []Mail
-	seen := map[string]bool{}
+	c := collection{seen: map[string]string{}, taken: map[string]bool{}}
 	for _, p := range paths {
 		info, err := os.Stat(p)
 		if err != nil {
 			return nil, err
 		}
-		if !info.IsDir() {
-			if err := add(&out, seen, p, len(paths) == 1); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		err = filepath.WalkDir(p, func(path string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() {
-				return err
-			}
-			return add(&out, seen, path, false)
-		})
-		if err != nil {
+		if err := c.visit(p, info, len(paths) == 1); err != nil {
 			return nil, err
 		}
 	}
-	if out, err := headless(out, seen); err != nil || len(out) > 0 {
-		return out, err
+	if err := c.headless(); err != nil {
+		return nil, err
 	}
-	return nil, fmt.Errorf("no mail in %s", strings.Join(paths, " "))
+	if len(c.mails) == 0 {
+		return nil, fmt.Errorf("no mail in %s", strings.Join(paths, " "))
+	}
+	return c.mails, nil
+}
+
+// collection is what was found so far.
+type collection struct {
+	mails []Mail
+	seen  map[string]string // path by the path without links
+	taken map[string]bool   // paths of files that have mails
+}
+
+// visit takes a file, or what is in a folder.
+func (c *collection) visit(path string, info fs.FileInfo, named bool) error {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err
+	}
+	if real, err = filepath.Abs(real); err != nil || c.seen[real] != "" {
+		return err
+	}
+	c.seen[real] = path
+	if !info.IsDir() {
+		return c.add(path, named)
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		at := filepath.Join(path, e.Name())
+		info, err := os.Stat(at)
+		switch {
+		case err != nil && e.Type()&fs.ModeSymlink != 0: // a link to nothing, or to itself
+			continue
+		case err != nil:
+			return err
+		case !info.IsDir() && !info.Mode().IsRegular(): // a pipe or a socket, which has no end
+			continue
+		}
+		if err := c.visit(at, info, false); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // headless adds the text files that have no header but lie among mails.
-func headless(out []Mail, seen map[string]bool) ([]Mail, error) {
-	taken, texts := map[string]bool{}, map[string]int{}
-	for _, m := range out {
-		taken[filepath.Clean(m.File)] = true
-		if filepath.Ext(m.File) == ".txt" {
-			texts[filepath.Dir(m.File)]++
+func (c *collection) headless() error {
+	texts := map[string]int{}
+	for path := range c.taken {
+		if filepath.Ext(path) == ".txt" {
+			texts[filepath.Dir(path)]++
 		}
 	}
 	rest := map[string][]string{}
-	for path := range seen {
-		if dir := filepath.Dir(path); filepath.Ext(path) == ".txt" && !taken[path] && !expected(path) {
+	for _, path := range c.seen {
+		if dir := filepath.Dir(path); filepath.Ext(path) == ".txt" && !c.taken[path] && !expected(path) {
 			rest[dir] = append(rest[dir], path)
 		}
 	}
@@ -80,35 +115,37 @@ func headless(out []Mail, seen map[string]bool) ([]Mail, error) {
 		for _, f := range files {
 			raw, err := os.ReadFile(f)
 			if err != nil {
-				return nil, err
+				return err
 			}
-			out = append(out, Mail{File: f, Raw: raw})
+			c.mails = append(c.mails, Mail{File: f, Raw: raw})
 		}
 	}
-	return out, nil
+	return nil
 }
 
-func add(out *[]Mail, seen map[string]bool, path string, named bool) error {
-	if clean := filepath.Clean(path); seen[clean] {
-		return nil
-	} else {
-		seen[clean] = true
-	}
-	ext := filepath.Ext(path)
+func (c *collection) add(path string, named bool) error {
+	ext := strings.ToLower(filepath.Ext(path))
 	raw, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	if !named && !slices.Contains(extensions, ext) && !looksLikeMail(path, raw) {
+	many := slices.Contains(mboxes, ext)
+	if !named && !many && !slices.Contains(extensions, ext) && !looksLikeMail(path, raw) {
 		return nil
 	}
-	if ext == ".mbox" || ext == "" && bytes.HasPrefix(raw, []byte("From ")) {
-		for i, m := range splitMbox(raw) {
-			*out = append(*out, Mail{File: fmt.Sprintf("%s#%d", path, i+1), Raw: m})
-		}
+	c.taken[path] = true
+	if !many && (slices.Contains(extensions, ext) || !bytes.HasPrefix(raw, []byte("From "))) {
+		c.mails = append(c.mails, Mail{File: path, Raw: raw})
 		return nil
 	}
-	*out = append(*out, Mail{File: path, Raw: raw})
+	mails := splitMbox(raw)
+	if !many && ext != "" && len(mails) == 1 { // one mail that was cut out of an mbox
+		c.mails = append(c.mails, Mail{File: path, Raw: raw})
+		return nil
+	}
+	for i, m := range mails {
+		c.mails = append(c.mails, Mail{File: fmt.Sprintf("%s#%d", path, i+1), Raw: m})
+	}
 	return nil
 }
 
@@ -158,25 +195,4 @@ func expected(path string) bool {
 	}
 	_, err := os.Stat(filepath.Join(filepath.Dir(path), stem+".msg"))
 	return err == nil
-}
-
-// splitMbox cuts at the lines that begin with "From " after an empty one
-// (RFC 4155); each mail keeps its line, from which the parser takes the sender.
-func splitMbox(raw []byte) [][]byte {
-	var out [][]byte
-	start := 0
-	for i := 0; i < len(raw); {
-		next := bytes.Index(raw[i:], []byte("\nFrom "))
-		if next < 0 {
-			break
-		}
-		at := i + next + 1
-		before := bytes.TrimSuffix(raw[start:at-1], []byte("\r"))
-		if len(before) == 0 || before[len(before)-1] == '\n' {
-			out = append(out, raw[start:at])
-			start = at
-		}
-		i = at
-	}
-	return append(out, raw[start:])
 }

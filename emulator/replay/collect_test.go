@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // The corpus says how many mails each of its folders has.
@@ -44,5 +46,68 @@ func TestSplitMbox(t *testing.T) {
 	got := splitMbox([]byte(raw))
 	if len(got) != 2 || !strings.HasPrefix(string(got[1]), "From c@d") {
 		t.Fatalf("split %q", got)
+	}
+}
+
+// The mails of an mbox are what was put into it.
+func TestMboxKeepsMails(t *testing.T) {
+	const first, second = "Subject: 1\n\n>From the start\n>>From two\nplain >From\n", "Subject: 2\n\nHello\n\nFrom here on: nothing.\n\nFrom me\n"
+	const from = "From a@b Mon Mar  2 08:00:00 2026\n"
+	stuffed := strings.ReplaceAll(first, "\n>", "\n>>")
+	for name, c := range map[string]struct {
+		raw  string
+		want []string
+	}{
+		"a mail each":         {from + stuffed + "\n" + from + second + "\n", []string{from + first, from + second}},
+		"no empty line after": {from + first[:11] + "\n\n" + from + second, []string{from + first[:11] + "\n", from + second}},
+		"no final newline":    {from + "Subject: 1\n\nbody", []string{from + "Subject: 1\n\nbody"}},
+		"only a header":       {"From - \nSubject: 1\n\nFrom \nSubject: 2\n", []string{"From - \nSubject: 1\n", "From \nSubject: 2\n"}},
+		"nothing":             {"", nil},
+	} {
+		for _, eol := range []string{"\n", "\r\n"} {
+			var got []string
+			for _, m := range splitMbox([]byte(strings.ReplaceAll(c.raw, "\n", eol))) {
+				got = append(got, strings.ReplaceAll(string(m), eol, "\n"))
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("%s, with %q (-want +got):\n%s", name, eol, diff)
+			}
+		}
+	}
+}
+
+// A folder may hold anything: what has no mail is left out, whatever it is.
+func TestCollectFollowsLinks(t *testing.T) {
+	dir := t.TempDir()
+	mail := "From: a@example.net\nSubject: x\n\nbody\n"
+	box := "From a@b Mon Mar  2 08:00:00 2026\n" + mail + "\n"
+	for name, text := range map[string]string{
+		"in/one.EML": mail, "in/two.MBOX": box + box, "in/2024-May.txt": box + box, "in/paper.pdf": "%PDF", "in/none.mbox": "", "in/cut.txt": box, "elsewhere/three.eml": mail,
+	} {
+		file := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, to := range map[string]string{"in/again.eml": "one.EML", "in/nowhere.eml": "gone.eml", "in/round.eml": "round.eml", "in/loop": ".", "in/more": "../elsewhere", "link": "in"} {
+		if err := os.Symlink(to, filepath.Join(dir, name)); err != nil {
+			t.Skip("no links here:", err)
+		}
+	}
+	mails, err := Collect([]string{filepath.Join(dir, "link")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, m := range mails {
+		rel, _ := filepath.Rel(filepath.Join(dir, "link"), m.File)
+		got = append(got, rel)
+	}
+	want := []string{"2024-May.txt#1", "2024-May.txt#2", "again.eml", "cut.txt", "more/three.eml", "two.MBOX#1", "two.MBOX#2"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -18,8 +18,7 @@ import (
 func replayCommand(ctx context.Context, args []string) error {
 	fs := flag.NewFlagSet("replay", flag.ContinueOnError)
 	var f suiteFlags
-	f.register(fs)
-	f.PortBase = 0
+	f.register(fs, 0)
 	via := fs.String("via", "imap", "way in: smtp, imap (put into the mailbox as it is) or ingest (straight into the archive)")
 	out := fs.String("out", "", "write a JSON line per mail to this file")
 	oneLine := fs.Bool("json", false, "print the report on one line")
@@ -34,6 +33,13 @@ func replayCommand(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	var results *os.File
+	if *out != "" { // refused now, not after the mails
+		if results, err = os.Create(*out); err != nil {
+			return err
+		}
+		defer results.Close()
+	}
 	s, err := f.start(ctx)
 	if err != nil {
 		return err
@@ -41,15 +47,15 @@ func replayCommand(ctx context.Context, args []string) error {
 	defer s.Close()
 	ctx, cancel := context.WithTimeout(ctx, *wait)
 	defer cancel()
-	report, results, err := replay.Run(ctx, s, replay.Via(*via), mails)
+	report, list, err := replay.Run(ctx, s, replay.Via(*via), mails)
 	if err != nil {
 		return err
 	}
 	if err := printReport(os.Stdout, report, *oneLine); err != nil {
 		return err
 	}
-	if *out != "" {
-		if err := writeResults(*out, results); err != nil {
+	if results != nil {
+		if err := writeResults(results, list); err != nil {
 			return err
 		}
 	}
@@ -67,16 +73,12 @@ func printReport(w io.Writer, r replay.Report, oneLine bool) error {
 	return enc.Encode(r)
 }
 
-func writeResults(file string, results []replay.Result) error {
-	f, err := os.Create(file)
-	if err != nil {
-		return err
-	}
+func writeResults(f *os.File, results []replay.Result) error {
 	w := bufio.NewWriter(f)
 	enc := json.NewEncoder(w)
 	for _, r := range results {
 		if err := enc.Encode(r); err != nil {
-			return errors.Join(err, f.Close())
+			return err
 		}
 	}
 	return errors.Join(w.Flush(), f.Close())

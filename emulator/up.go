@@ -22,9 +22,9 @@ type suiteFlags struct {
 	addrFile, config string
 }
 
-func (f *suiteFlags) register(fs *flag.FlagSet) {
+func (f *suiteFlags) register(fs *flag.FlagSet, portBase int) {
 	fs.StringVar(&f.Data, "data", "", "keep everything in this directory; default: a temporary one")
-	fs.IntVar(&f.PortBase, "port-base", suite.DefaultPort, "port of the HTTP part, the others follow; 0: free ports")
+	fs.IntVar(&f.PortBase, "port-base", portBase, "port of the HTTP part, the others follow; 0: free ports")
 	fs.BoolVar(&f.Isolate, "isolate", false, "run the functions in a process of their own")
 	fs.StringVar(&f.addrFile, "addr-file", "", "write the addresses to this file, as JSON, once everything is ready")
 	fs.StringVar(&f.config, "config", "", "start with this configuration in place of the demo's: a file of /v1/settings:export")
@@ -92,7 +92,7 @@ func writeAddrs(file string, addrs suite.Addrs) error {
 func up(ctx context.Context, args []string) error {
 	fs := flag.NewFlagSet("up", flag.ContinueOnError)
 	var f suiteFlags
-	f.register(fs)
+	f.register(fs, suite.DefaultPort)
 	fs.BoolVar(&f.Google, "google", false, "use Google's own Firestore and Pub/Sub emulators, where they are installed; keeps nothing")
 	if err := fs.Parse(args); err != nil {
 		return err

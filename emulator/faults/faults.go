@@ -19,7 +19,7 @@ import (
 //	{"deliver":"mail-received.ingest","duplicate":1,"reorder":true,"delay":"1s","drop_ack":true,"times":50}
 type Rule struct {
 	Kill      string   `json:"kill,omitempty"`      // a named step: the function ends there
-	Fail      string   `json:"fail,omitempty"`      // a service: firestore, pubsub, storage, secrets, scheduler, zendesk, smtp, imap
+	Fail      string   `json:"fail,omitempty"`      // a service: firestore, pubsub, storage, s3, secrets, scheduler, zendesk, smtp, imap
 	Op        string   `json:"op,omitempty"`        // part of the operation's name; empty: all
 	Drop      bool     `json:"drop,omitempty"`      // cut the connection instead of an answer
 	Deliver   string   `json:"deliver,omitempty"`   // a subscription; "*" all
@@ -46,7 +46,7 @@ func (d *Duration) UnmarshalText(b []byte) error {
 func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
 
 // Services that can fail.
-var services = map[string]bool{"firestore": true, "pubsub": true, "storage": true, "secrets": true, "scheduler": true, "zendesk": true, "smtp": true, "imap": true}
+var services = map[string]bool{"firestore": true, "pubsub": true, "storage": true, "s3": true, "secrets": true, "scheduler": true, "zendesk": true, "smtp": true, "imap": true}
 
 // Validate names a bad field.
 func (r Rule) Validate() error {

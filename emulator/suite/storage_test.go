@@ -45,7 +45,9 @@ func TestSpecStorage(t *testing.T) {
 	})
 	w.done("admin", "PUT", "/v1/storage", w.inS3("unlimited"))
 	w.inForce()
+	w.control("POST", "/_emulator/faults", `{"fail":"s3","times":3}`) // OP-4: it comes later, and once
 	late, mail := w.begin("Late <late@customer.example>", "support@example.com")
+	w.check(len(w.Faults.Rules()) == 0, "S3 did not fail: %+v", w.Faults.Rules())
 	kept, _ := w.begin("Kept <kept@customer.example>", "support@example.com")
 	w.row("ST-1", func(w *world) {
 		if raws := w.inBucket("raw/"); len(raws) != 2 || len(w.objects("raw/")) != 1 {

@@ -146,22 +146,33 @@ func (s *Suite) start(ctx context.Context) error {
 	return nil
 }
 
-// ports are the parts in the order of their ports, from the base on; mail has
-// ports of its own.
-var ports = []struct {
-	part   string
-	offset int
+// part is one that listens.
+type part struct {
+	name   string
+	offset int // of its port from the base
+	low    int // the same where offset leads below the ports that everybody may use
 	addr   func(*Addrs) *string
-}{
-	{"http", 0, func(a *Addrs) *string { return &a.HTTP }},
-	{"firestore", 1, func(a *Addrs) *string { return &a.Firestore }},
-	{"pubsub", 2, func(a *Addrs) *string { return &a.PubSub }},
-	{"storage", 3, func(a *Addrs) *string { return &a.Storage }},
-	{"scheduler", 4, func(a *Addrs) *string { return &a.Scheduler }},
-	{"zendesk", 5, func(a *Addrs) *string { return &a.Zendesk }},
-	{"s3", 7, func(a *Addrs) *string { return &a.S3 }},
-	{"smtp", 2525 - DefaultPort, func(a *Addrs) *string { return &a.SMTP }},
-	{"imap", 1143 - DefaultPort, func(a *Addrs) *string { return &a.IMAP }},
+}
+
+func (p part) port(base int) int {
+	if port := base + p.offset; port >= 1024 || p.low == 0 {
+		return port
+	}
+	return base + p.low
+}
+
+// ports are the parts in the order of their ports, from the base on; mail has
+// ports of its own, which move along.
+var ports = []part{
+	{"http", 0, 0, func(a *Addrs) *string { return &a.HTTP }},
+	{"firestore", 1, 0, func(a *Addrs) *string { return &a.Firestore }},
+	{"pubsub", 2, 0, func(a *Addrs) *string { return &a.PubSub }},
+	{"storage", 3, 0, func(a *Addrs) *string { return &a.Storage }},
+	{"scheduler", 4, 0, func(a *Addrs) *string { return &a.Scheduler }},
+	{"zendesk", 5, 0, func(a *Addrs) *string { return &a.Zendesk }},
+	{"s3", 7, 0, func(a *Addrs) *string { return &a.S3 }},
+	{"smtp", 2525 - DefaultPort, 8, func(a *Addrs) *string { return &a.SMTP }},
+	{"imap", 1143 - DefaultPort, 9, func(a *Addrs) *string { return &a.IMAP }},
 }
 
 // DefaultPort is the HTTP part's.
@@ -171,13 +182,13 @@ func (s *Suite) listen() error {
 	for _, p := range ports {
 		port := 0
 		if s.opt.PortBase != 0 {
-			port = s.opt.PortBase + p.offset
+			port = p.port(s.opt.PortBase)
 		}
 		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err != nil {
-			return fmt.Errorf("%s: %w (--port-base moves all ports, 0 takes free ones)", p.part, err)
+			return fmt.Errorf("%s: %w (--port-base moves all ports, 0 takes free ones)", p.name, err)
 		}
-		s.listeners[p.part] = ln
+		s.listeners[p.name] = ln
 		s.closing(func() error { ln.Close(); return nil }) // its server may have closed it
 		*p.addr(&s.Addrs) = ln.Addr().String()
 	}
@@ -361,7 +372,7 @@ func (s *Suite) saveClock() error {
 func DefaultAddrs() Addrs {
 	var a Addrs
 	for _, p := range ports {
-		*p.addr(&a) = fmt.Sprintf("127.0.0.1:%d", DefaultPort+p.offset)
+		*p.addr(&a) = fmt.Sprintf("127.0.0.1:%d", p.port(DefaultPort))
 	}
 	a.Secrets = a.Scheduler
 	return a

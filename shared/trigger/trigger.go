@@ -5,6 +5,8 @@
 //   - nil: acknowledged (204).
 //   - a permanent error ([fault.Permanent]): logged, then acknowledged, because
 //     no redelivery can cure it; the use case has stored what people must see.
+//   - data that is not the event's JSON: as any other error, below; it ends
+//     among the dead letters too.
 //   - a request that is no envelope: 400, logged. Pub/Sub tries again and
 //     finally moves it to the dead letters, where it is found.
 //   - any other error: logged, then 503, which Pub/Sub redelivers with back-off.
@@ -34,11 +36,13 @@ type Delivery struct {
 	Attempt      int    // from 1; also 1 where the subscription does not count
 }
 
-// JSON decodes the event of a delivery.
+// JSON decodes the event of a delivery. What cannot be decoded is stored nowhere
+// yet, so the error is no permanent one: the code that can read it may come, or
+// the message ends among the dead letters, where it is found.
 func JSON[T any](d Delivery) (T, error) {
 	var v T
 	if err := json.Unmarshal(d.Data, &v); err != nil {
-		return v, fault.Permanentf("message %s: %w", d.ID, err)
+		return v, fmt.Errorf("message %s: %w", d.ID, err)
 	}
 	return v, nil
 }

@@ -50,6 +50,19 @@ func TestPush(t *testing.T) {
 	}
 }
 
+// Nobody has stored what could not be read: an acknowledgement would lose it.
+func TestUnreadableEventIsNotAcknowledged(t *testing.T) {
+	h := Push("test", Each(func(context.Context, struct{ ID string }) error { t.Error("called"); return nil }))
+	for _, data := range []string{"hello", `{"id":7}`, `{"id":"o1"`, ""} {
+		w := httptest.NewRecorder()
+		body := fmt.Sprintf(`{"message":{"data":%q,"messageId":"7"}}`, base64.StdEncoding.EncodeToString([]byte(data)))
+		h.ServeHTTP(w, httptest.NewRequest("POST", "/", strings.NewReader(body)))
+		if w.Code != http.StatusServiceUnavailable {
+			t.Errorf("%q: %d", data, w.Code)
+		}
+	}
+}
+
 func TestLazyDoesNotRememberAFailure(t *testing.T) {
 	builds := 0
 	h := Lazy(func(context.Context) (http.Handler, error) {

@@ -11,6 +11,7 @@ import (
 
 	"emailchannel.dev/emailchannel/shared/channel"
 	"emailchannel.dev/emailchannel/shared/config"
+	"emailchannel.dev/emailchannel/shared/event"
 	"emailchannel.dev/emailchannel/shared/trigger"
 )
 
@@ -23,7 +24,10 @@ func Handler(ctx context.Context, env config.Env) (http.Handler, error) {
 		return nil, err
 	}
 	use := channel.Flush{Docs: c.Docs, Bus: c.Bus, Config: c.Config, Connect: c.CRM, Now: env.Now}
-	return trigger.Push(env.Function, func(ctx context.Context, _ trigger.Delivery) error {
-		return use.Handle(ctx)
-	}), nil
+	return trigger.Push(env.Function, trigger.Each(func(ctx context.Context, e event.Flush) error {
+		if e.Stored {
+			return use.Handle(ctx)
+		}
+		return use.Tick(ctx)
+	})), nil
 }

@@ -125,5 +125,5 @@ func (a *Admin) ReplayOperation(ctx context.Context, id string) (*Operation, err
 	if err != nil {
 		return nil, fmt.Errorf("CRM operation %s: %w", id, err)
 	}
-	return op, a.Bus.Publish(ctx, event.TopicFlush, event.Encode(event.Flush{}))
+	return op, a.Bus.Publish(ctx, event.TopicFlush, event.Encode(event.Flush{Stored: true}))
 }

@@ -55,6 +55,20 @@ const (
 // flush runs at a time; another does no more than let go the answers that
 // waited long enough for a ticket.
 func (f *Flush) Handle(ctx context.Context) error {
+	return f.handle(ctx, func(*Catalog) (bool, error) { return true, nil })
+}
+
+// Tick is Handle for a flush by the schedule. It waits only for operations that
+// are there: what is stored later has an event of its own, and an instance that
+// waits is paid for.
+func (f *Flush) Tick(ctx context.Context) error {
+	return f.handle(ctx, func(cat *Catalog) (bool, error) {
+		ops, err := f.due(ctx, f.Now().Add(cat.cadence()), 1)
+		return len(ops) > 0, err
+	})
+}
+
+func (f *Flush) handle(ctx context.Context, wanted func(*Catalog) (bool, error)) error {
 	cat, err := f.Config.Load(ctx)
 	if err != nil {
 		return err
@@ -63,7 +77,15 @@ func (f *Flush) Handle(ctx context.Context) error {
 	if !cat.hasCRM() {
 		return late
 	}
+	if is, err := wanted(cat); err != nil || !is {
+		return errors.Join(late, err)
+	}
 	return errors.Join(late, f.alone(ctx, cat))
+}
+
+// due are the operations to be carried out by then.
+func (f *Flush) due(ctx context.Context, then time.Time, limit int) ([]Operation, error) {
+	return find[Operation](ctx, f.Docs, Query{Collection: "crmops", Where: []Where{{"state", "==", OpPending}, {"due", "<=", then.UTC()}}, Order: []Order{{Field: "due"}}, Limit: limit})
 }
 
 // alone runs unless another flush does.
@@ -88,7 +110,7 @@ func (f *Flush) run(ctx context.Context, cat *Catalog) error {
 		return fmt.Errorf("connect to %s: %w", cat.CRM.Kind, err)
 	}
 	for start := time.Now(); time.Since(start) < flushFor; {
-		ops, err := find[Operation](ctx, f.Docs, Query{Collection: "crmops", Where: []Where{{"state", "==", OpPending}, {"due", "<=", f.Now().UTC()}}, Order: []Order{{Field: "due"}}, Limit: flushBatch})
+		ops, err := f.due(ctx, f.Now(), flushBatch)
 		if err != nil || len(ops) == 0 {
 			return err
 		}

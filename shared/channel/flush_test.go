@@ -49,3 +49,45 @@ func TestTheTicketIsToldOfDeletedContent(t *testing.T) {
 		}
 	}
 }
+
+// A tick waits for operations that are there or fall due meanwhile, and then
+// connects to the CRM; for nothing else.
+func TestATickWithoutOperationsDoesNotWait(t *testing.T) {
+	for name, c := range map[string]struct {
+		due   time.Duration
+		state channel.OpState
+		waits bool
+	}{
+		"one is due":        {-time.Minute, channel.OpPending, true},
+		"one falls due":     {500 * time.Millisecond, channel.OpPending, true},
+		"one is due later":  {time.Minute, channel.OpPending, false},
+		"one is parked":     {-time.Minute, channel.OpParked, false},
+		"there is none yet": {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesks(t)
+			settings := doc[channel.Settings](d, "settings/channel")
+			settings.CRM.Kind, settings.CRM.Seconds = "zendesk", 1
+			now := d.clock()
+			if err := d.docs.Write(t.Context(), func(tx channel.Tx) {
+				tx.Set("settings/channel", settings)
+				if c.state != "" {
+					tx.Set("crmops/op1", channel.Operation{ID: "op1", Record: "s", Kind: crm.Comment, State: c.state, Due: now.Add(c.due), At: now})
+				}
+			}); err != nil {
+				t.Fatal(err)
+			}
+			connected := false
+			flush := channel.Flush{Docs: d.docs, Bus: d.bus, Config: d.fresh(), Now: d.clock, Connect: func(context.Context, channel.CRMSettings) (channel.CRM, error) {
+				connected = true
+				return &ledger{}, nil
+			}}
+			if err := flush.Tick(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if connected != c.waits {
+				t.Errorf("waited, and connected to the CRM: %t", connected)
+			}
+		})
+	}
+}

@@ -177,7 +177,7 @@ func (r *Record) nudge(ctx context.Context, cat *Catalog) error {
 	if time.Since(r.nudged) < cat.cadence()/2 {
 		return nil
 	}
-	if err := r.Bus.Publish(ctx, event.TopicFlush, event.Encode(event.Flush{})); err != nil {
+	if err := r.Bus.Publish(ctx, event.TopicFlush, event.Encode(event.Flush{Stored: true})); err != nil {
 		return fmt.Errorf("publish %s: %w", event.TopicFlush, err)
 	}
 	r.nudged = time.Now()

@@ -84,7 +84,9 @@ type Outbound struct {
 }
 
 // Flush asks flush to carry CRM operations out.
-type Flush struct{}
+type Flush struct {
+	Stored bool `json:"stored,omitempty"` // some have just been stored, and more may follow; else it is the schedule that asks
+}
 
 // Message is an event as the bus carries it.
 type Message struct {

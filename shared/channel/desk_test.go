@@ -447,6 +447,61 @@ func TestReply(t *testing.T) {
 	}
 }
 
+// A key stands for what was asked, not for what the channel made of it: that
+// may be another mail by the time of the repetition.
+func TestKeyStandsForTheRequest(t *testing.T) {
+	d := newDesks(t)
+	ctx := t.Context()
+	id := d.inbound("support")
+	w := channel.Words{Key: "k", Text: "Which lamp?", Signature: true}
+	first, err := d.desk.Reply(ctx, ana, id, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin := channel.Words{Key: "s", To: []email.Address{{Addr: "cleo@customer.example"}}, Subject: "News", Text: "See.", Signature: true}
+	begun, err := d.desk.Start(ctx, ana, "support", begin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := doc[channel.Queue](d, "queues/support")
+	q.Signature = channel.Signature{On: true, HTML: "<p>@{agent}</p>"}
+	if _, err := d.admin.PutQueue(ctx, q); err != nil {
+		t.Fatal(err)
+	}
+	d.pass(time.Minute)
+	in := doc[channel.Message](d, "sessions/"+id+"/messages/"+first.Session.LastInbound)
+	in.ReplyTo = []email.Address{{Addr: "desk@customer.example"}} // as if a later mail wanted answers there
+	if err := d.docs.Write(ctx, func(tx channel.Tx) { tx.Set("sessions/"+id+"/messages/"+in.ID, in) }); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := d.desk.Reply(ctx, ana, id, w); err != nil || again.Outbound.ID != first.Outbound.ID || again.Message.Text != first.Message.Text {
+		t.Errorf("the same reply again: %v", err)
+	}
+	if again, err := d.desk.Start(ctx, ana, "support", begin); err != nil || again.Outbound.ID != begun.Outbound.ID || again.Session.ID != begun.Session.ID {
+		t.Errorf("the same new mail again: %v", err)
+	}
+	for name, change := range map[string]func(*channel.Words){
+		"cc":           func(w *channel.Words) { w.Cc = []email.Address{{Addr: "boss@customer.example"}} },
+		"subject":      func(w *channel.Words) { w.Subject = "RE: Lamps" },
+		"no signature": func(w *channel.Words) { w.Signature = false },
+	} {
+		other := w
+		change(&other)
+		var clash *channel.Conflict
+		if _, err := d.desk.Reply(ctx, ana, id, other); !errors.As(err, &clash) {
+			t.Errorf("the same key with another %s: %v", name, err)
+		}
+		other = begin
+		change(&other)
+		if _, err := d.desk.Start(ctx, ana, "support", other); !errors.As(err, &clash) {
+			t.Errorf("a new mail under the same key with another %s: %v", name, err)
+		}
+	}
+	if n := d.bus.count(event.TopicOutbound); n != 2 {
+		t.Errorf("%d mails were handed over", n)
+	}
+}
+
 func TestConcurrentRepliesWithOneKeySendOneMail(t *testing.T) {
 	d := newDesks(t)
 	id := d.inbound("support")

@@ -15,6 +15,7 @@ import (
 // and its session as far as that is known.
 type outgoing struct {
 	id    string
+	asked string // see Outbound.Asked
 	cat   *Catalog
 	from  Account
 	s     Session
@@ -32,22 +33,19 @@ const (
 )
 
 // reply drafts the answer to a session's last mail.
-func (d *Desk) reply(ctx context.Context, who Actor, id string, w Words) (*outgoing, error) {
+func (d *Desk) reply(ctx context.Context, n *outgoing, ag *Agent) error {
 	cat, err := d.Config.Load(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s, ag, err := visible(ctx, d.Docs, who, id)
-	if err != nil {
-		return nil, fmt.Errorf("session %s: %w", id, err)
-	}
-	n := &outgoing{id: digest(s.ID, w.Key), cat: cat, s: *s, words: w}
+	n.cat = cat
+	s, w := &n.s, n.words
 	if n.from, err = sender(cat, s.Queue, s.Account); err != nil {
-		return nil, err
+		return err
 	}
 	last, err := d.last(ctx, s)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if len(w.To) == 0 {
 		w.To = answerTo(*s, last)
@@ -66,9 +64,9 @@ func (d *Desk) reply(ctx context.Context, who Actor, id string, w Words) (*outgo
 		}
 	}
 	if n.draft.Subject, err = d.mark(ctx, cat, s, n.draft.Subject); err != nil {
-		return nil, err
+		return err
 	}
-	return n, bad.err()
+	return bad.err()
 }
 
 // last is the mail that a reply answers: the end user's last, else the first
@@ -94,14 +92,15 @@ func answerTo(s Session, last *Message) []email.Address {
 }
 
 // compose drafts the first mail of a new session.
-func (d *Desk) compose(ctx context.Context, who Actor, queue string, w Words) (*outgoing, error) {
+func (d *Desk) compose(ctx context.Context, who Actor, queue string, n *outgoing) error {
+	w := n.words
 	cat, err := d.Config.Load(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	ag, err := agentOf(ctx, d.Docs, who)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	bad := w.check()
 	if w.Subject == "" {
@@ -114,21 +113,21 @@ func (d *Desk) compose(ctx context.Context, who Actor, queue string, w Words) (*
 		bad.add("queue", "there is no queue %q", queue)
 	}
 	if err := bad.err(); err != nil {
-		return nil, err
+		return err
 	}
 	if !serves(who, ag, queue) {
-		return nil, fmt.Errorf("%s does not serve queue %s: %w", who.ID, queue, ErrForbidden)
+		return fmt.Errorf("%s does not serve queue %s: %w", who.ID, queue, ErrForbidden)
 	}
-	n := &outgoing{id: digest("start", who.ID, w.Key), cat: cat, words: w}
+	n.cat = cat
 	if n.from, err = sender(cat, queue, ""); err != nil {
-		return nil, err
+		return err
 	}
 	n.draft = d.draft(n.from, ag, w)
 	n.sign(queue, ag)
 	n.draft.Subject = w.Subject
 	id, err := session.NewID(rand.Reader)
 	n.s = Session{ID: id, Queue: queue, Account: n.from.ID, Subject: w.Subject, Consumer: w.To[0]}
-	return n, err
+	return err
 }
 
 // sender is the account that a session's mail goes out from.

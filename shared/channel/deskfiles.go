@@ -170,15 +170,3 @@ func (n *outgoing) taken(tx Tx) {
 		tx.Delete(uploadPath(id))
 	}
 }
-
-// is tells whether the message is the mail that is about to be sent.
-func (n *outgoing) is(m Message) bool {
-	var objects []string
-	for _, id := range n.words.uploads() {
-		objects = append(objects, uploadPath(id))
-	}
-	same := func(a Attachment, object string) bool { return a.Object == object }
-	shows := func(a Attachment, p Inline) bool { return a.ContentID == p.ContentID }
-	return cmp.Or(m.HTML, m.Text) == cmp.Or(n.draft.HTML, n.draft.Text) && slices.Equal(m.To, n.draft.To) &&
-		slices.EqualFunc(m.Attachments, objects, same) && slices.EqualFunc(m.Attachments[:len(n.words.Inline)], n.words.Inline, shows)
-}

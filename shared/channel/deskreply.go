@@ -39,8 +39,15 @@ type Sent struct {
 // without an agent takes it. The answer to a session that is closed for good
 // begins a new one, linked to it (SE-5).
 func (d *Desk) Reply(ctx context.Context, who Actor, id string, w Words) (*Sent, error) {
-	n, err := d.reply(ctx, who, id, w)
+	s, ag, err := visible(ctx, d.Docs, who, id)
 	if err != nil {
+		return nil, fmt.Errorf("session %s: %w", id, err)
+	}
+	n := &outgoing{id: digest(s.ID, w.Key), asked: digestOf(tree(w)), s: *s, words: w}
+	if done, err := d.sent(ctx, n); done != nil || err != nil {
+		return done, err
+	}
+	if err := d.reply(ctx, n, ag); err != nil {
 		return nil, err
 	}
 	return d.post(ctx, who, n, func(ctx context.Context, a *act, l *letter) (*History, error) {
@@ -54,8 +61,11 @@ func (d *Desk) Reply(ctx context.Context, who Actor, id string, w Words) (*Sent,
 // Start begins a session with a mail of an agent (SE-3), from the address of a
 // queue that he serves.
 func (d *Desk) Start(ctx context.Context, who Actor, queue string, w Words) (*Sent, error) {
-	n, err := d.compose(ctx, who, queue, w)
-	if err != nil {
+	n := &outgoing{id: digest("start", who.ID, w.Key), asked: digest(queue, digestOf(tree(w))), words: w}
+	if done, err := d.sent(ctx, n); done != nil || err != nil {
+		return done, err
+	}
+	if err := d.compose(ctx, who, queue, n); err != nil {
 		return nil, err
 	}
 	return d.post(ctx, who, n, func(ctx context.Context, a *act, l *letter) (*History, error) {
@@ -80,9 +90,6 @@ func badDraft(err error) error {
 // it over. Whoever loses against another call with the same key returns what
 // that one sent.
 func (d *Desk) post(ctx context.Context, who Actor, n *outgoing, f func(context.Context, *act, *letter) (*History, error)) (*Sent, error) {
-	if done, err := d.sent(ctx, n); done != nil || err != nil {
-		return done, err
-	}
 	if err := d.enclose(ctx, who, n); err != nil {
 		if done, again := d.sent(ctx, n); done != nil || again != nil { // another call with the key took the uploads just now
 			return done, again
@@ -105,6 +112,7 @@ func (d *Desk) post(ctx context.Context, who Actor, n *outgoing, f func(context.
 			return err
 		}
 		l.Outbound.Session, l.Message.Session, l.Agent, l.Message.Agent = a.s.ID, a.s.ID, who.ID, who.ID
+		l.Asked = n.asked
 		l.Message.At = a.now // its Date has no fraction, and would put it before what it answers
 		l.put(tx)
 		n.taken(tx)
@@ -129,7 +137,9 @@ func (d *Desk) post(ctx context.Context, who Actor, n *outgoing, f func(context.
 }
 
 // sent finds what an earlier call with the same key sent, nil if there was
-// none. Another mail under that key is refused.
+// none. A call that asks for something else under that key is refused. It comes
+// before anything is drafted: a repetition gets the first answer also when the
+// channel would make another mail of it by now.
 func (d *Desk) sent(ctx context.Context, n *outgoing) (*Sent, error) {
 	var out Sent
 	ref := Ref{Path: outboundPath(n.id), Into: &out.Outbound}
@@ -140,7 +150,7 @@ func (d *Desk) sent(ctx context.Context, n *outgoing) (*Sent, error) {
 	if err := d.Docs.Get(ctx, refs...); err != nil {
 		return nil, err
 	}
-	if refs[1].Found && !n.is(out.Message) {
+	if out.Outbound.Asked != n.asked {
 		return nil, conflict("the idempotency key was used for another mail")
 	}
 	return &out, nil

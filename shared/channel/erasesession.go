@@ -82,7 +82,7 @@ func (r *erasure) message(ctx context.Context, m Message, whole bool) error {
 			r.entomb(tx, m.ID)
 		}
 		if m.Outbound != "" {
-			tx.Patch(outboundPath(m.Outbound), map[string]any{"to": []string{}, "to_hash": nil, "answer": nil, "results": nil, "bounced": nil, "object": "", "due": nil})
+			tx.Patch(outboundPath(m.Outbound), map[string]any{"to": []string{}, "to_hash": nil, "asked": nil, "answer": nil, "results": nil, "bounced": nil, "object": "", "due": nil})
 		}
 	})
 }
@@ -156,7 +156,7 @@ func (r *erasure) mention(ctx context.Context, m Message) error {
 				his := func(to string) bool { return email.Normalize(to) == r.address }
 				rest := slices.DeleteFunc(slices.Clone(o.To), his)
 				maps.DeleteFunc(o.Results, func(to string, _ Result) bool { return his(to) })
-				tx.Patch(outboundPath(m.Outbound), map[string]any{"to": rest, "answer": nil, "results": o.Results, "bounced": nil})
+				tx.Patch(outboundPath(m.Outbound), map[string]any{"to": rest, "asked": nil, "answer": nil, "results": o.Results, "bounced": nil})
 			}
 		}
 		tx.Patch(messagePath(m.Session, m.ID), fields)

@@ -34,6 +34,7 @@ type Outbound struct {
 	Message   string            `json:"message"`
 	Account   string            `json:"account"`
 	Agent     string            `json:"agent,omitempty"`
+	Asked     string            `json:"asked,omitempty"` // digest of what the agent's call asked for: the same key with another one is refused
 	Auto      bool              `json:"auto"`
 	From      string            `json:"from"`
 	To        []string          `json:"to"`                // envelope recipients

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"emailchannel.dev/emailchannel/shared/session"
 )
@@ -207,7 +208,7 @@ func serves(who Actor, ag *Agent, queue string) bool {
 
 // plainID tells whether an ID from outside can be a document's name.
 func plainID(id string) bool {
-	return id != "" && len(id) <= 320 && id != "." && id != ".." && !strings.Contains(id, "/") && !strings.HasPrefix(id, "__")
+	return id != "" && len(id) <= 320 && id != "." && id != ".." && !strings.Contains(id, "/") && !strings.HasPrefix(id, "__") && utf8.ValidString(id)
 }
 
 // store writes the session with its entry and the agents' counters.

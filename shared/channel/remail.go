@@ -41,6 +41,9 @@ type Replayed struct {
 // of its object. With dryRun it writes nothing. A mail that is ours, or whose
 // content was deleted, or whose session is held, is refused ([*Conflict]).
 func (r *Remail) Replay(ctx context.Context, which string, dryRun bool) (*Replayed, error) {
+	if which == "" {
+		return nil, &Invalid{[]Field{{"mail", "missing: a message's ID, or the name of a raw mail"}}}
+	}
 	t, err := r.open(ctx, which)
 	if err == nil {
 		err = r.reparse(ctx, t)

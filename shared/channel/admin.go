@@ -215,10 +215,11 @@ func (a *Admin) follow(ctx context.Context, on bool) error {
 		a.Bus.Publish(ctx, event.TopicQueue, event.Encode(event.Queue{})))
 }
 
-// isURL tells whether s is the address of a web server.
+// isURL tells whether s is the address of a web server, without a user and
+// password: addresses are shown, and stand in the audit log.
 func isURL(s string) bool {
 	u, err := url.Parse(s)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil
 }
 
 var secretName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,255}$`) // of Secret Manager
@@ -238,20 +239,22 @@ func (s Settings) check() error {
 	switch s.CRM.Kind {
 	case "none":
 	case "zendesk":
-		if !isURL(s.CRM.BaseURL) {
-			bad.add("crm.base_url", "%q is no http or https address", s.CRM.BaseURL)
+		if !isURL(s.CRM.BaseURL) || strings.ContainsAny(s.CRM.BaseURL, "?#") {
+			bad.add("crm.base_url", "%q is no http or https address without user, password and query", s.CRM.BaseURL)
 		}
 		if s.CRM.User == "" {
 			bad.add("crm.user", "missing")
 		}
-		if !secretName.MatchString(s.CRM.Secret) {
-			bad.add("crm.secret", "%q is no name of a secret", s.CRM.Secret)
-		}
-		if strings.HasPrefix(s.CRM.Secret, accountSecrets) || s.CRM.Secret == subjectKeyName {
-			bad.add("crm.secret", "%q is for another use", s.CRM.Secret)
-		}
 	default:
 		bad.add("crm.kind", "%q is neither zendesk nor none", s.CRM.Kind)
+	}
+	if name := s.CRM.Secret; name != "" { // also without a CRM: a token that is given is stored there
+		if !secretName.MatchString(name) {
+			bad.add("crm.secret", "%q is no name of a secret", name)
+		}
+		if strings.HasPrefix(name, accountSecrets) || strings.HasPrefix(name, storageSecrets) || name == subjectKeyName {
+			bad.add("crm.secret", "%q is for another use", name)
+		}
 	}
 	if s.ConsoleURL != "" && !isURL(s.ConsoleURL) {
 		bad.add("console_url", "%q is no http or https address", s.ConsoleURL)

@@ -61,6 +61,42 @@ func TestSettingsNameEveryBadField(t *testing.T) {
 	}
 }
 
+// The CRM's token is stored under a name that an admin gives. It takes the
+// place of no other secret, also while there is no CRM.
+func TestTheCRMTokenIsNoOtherSecret(t *testing.T) {
+	d := newDesks(t)
+	for _, kind := range []string{"zendesk", "none"} {
+		for _, name := range []string{"account-support", "storage-mail", "subject-token-key", "a/b"} {
+			s := channel.Defaults()
+			s.CRM.Kind, s.CRM.BaseURL, s.CRM.User, s.CRM.Secret = kind, "https://x.zendesk.com", "a@b.example", name
+			if _, err := d.admin.PutSettings(t.Context(), s, "token"); !slices.Equal(fields(err), []string{"crm.secret"}) {
+				t.Errorf("%s, %s: %v", kind, name, err)
+			}
+		}
+	}
+	if got := d.secrets.values["account-support"]; got != "demo" {
+		t.Errorf("the account's password is %q", got)
+	}
+}
+
+// What stands in an address is shown, exported and in the audit log.
+func TestAddressesHaveNoPasswords(t *testing.T) {
+	d := newDesks(t)
+	for _, address := range []string{"https://adam:secret@x.zendesk.com", "https://token@x.zendesk.com", "https://x.zendesk.com?token=secret", "https://x.zendesk.com#x"} {
+		s := channel.Defaults()
+		s.CRM.Kind, s.CRM.BaseURL, s.CRM.User = "zendesk", address, "a@b.example"
+		if _, err := d.admin.PutSettings(t.Context(), s, ""); !slices.Equal(fields(err), []string{"crm.base_url"}) {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+	f := form()
+	f.Auth, f.RefreshToken = channel.AuthXOAuth2, "r"
+	f.OAuth = channel.OAuth{TokenURL: "https://adam:secret@login.example.com/token", ClientID: "c"}
+	if _, err := d.admin.PutAccount(t.Context(), "help", f); !slices.Equal(fields(err), []string{"oauth.token_url"}) {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestTheScheduleFollowsTheChannel(t *testing.T) {
 	d := newDesks(t)
 	s, err := d.admin.Settings(t.Context())

@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -345,8 +344,8 @@ func (e *Invalid) login(acc Account) {
 	if how == AuthPassword {
 		return
 	}
-	if u, err := url.Parse(acc.OAuth.TokenURL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-		e.add("oauth.token_url", "%q is not an https address", acc.OAuth.TokenURL)
+	if !isURL(acc.OAuth.TokenURL) {
+		e.add("oauth.token_url", "%q is not an https address without user and password", acc.OAuth.TokenURL)
 	}
 	if acc.OAuth.ClientID == "" {
 		e.add("oauth.client_id", "missing")

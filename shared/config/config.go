@@ -11,8 +11,8 @@
 //	SCHEDULER_LOCATION    region of the Cloud Scheduler jobs
 //	API_AUDIENCE, IAP_AUDIENCE, API_ADMINS, API_SERVICES
 //	                      who may call api; see [Env.Callers]
-//	ALLOW_INSECURE_MAIL   "true": mail servers and S3 without TLS and on private
-//	                      addresses; for the emulator
+//	ALLOW_INSECURE_MAIL   "true": mail servers, S3 and the CRM without TLS and on
+//	                      private addresses; for the emulator
 //	SKIP_DKIM             "true": signatures are not checked, for want of a DNS
 //	FIRESTORE_EMULATOR_HOST, PUBSUB_EMULATOR_HOST, STORAGE_EMULATOR_HOST,
 //	SECRETS_EMULATOR_HOST, SCHEDULER_EMULATOR_HOST

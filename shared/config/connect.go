@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 
 	"google.golang.org/api/option"
@@ -14,6 +15,7 @@ import (
 	"emailchannel.dev/emailchannel/shared/bus"
 	"emailchannel.dev/emailchannel/shared/channel"
 	"emailchannel.dev/emailchannel/shared/event"
+	"emailchannel.dev/emailchannel/shared/mailbox"
 	"emailchannel.dev/emailchannel/shared/secret"
 	"emailchannel.dev/emailchannel/shared/store"
 	"emailchannel.dev/emailchannel/shared/zendesk"
@@ -95,7 +97,8 @@ func (b Bus) Publish(ctx context.Context, topic string, ms ...event.Message) err
 	return b.b.PublishAll(ctx, topic, out)
 }
 
-// CRM connects to the CRM that the settings name.
+// CRM connects to the CRM that the settings name, under the rules for whatever
+// admins name: not into our own network, and not in clear text.
 func (c *Clients) CRM(ctx context.Context, s channel.CRMSettings) (channel.CRM, error) {
 	if s.Kind != "zendesk" {
 		return nil, fmt.Errorf("crm.kind: no CRM is called %q", s.Kind)
@@ -104,5 +107,11 @@ func (c *Clients) CRM(ctx context.Context, s channel.CRMSettings) (channel.CRM, 
 	if err != nil {
 		return nil, fmt.Errorf("token of %s: %w", s.Kind, err)
 	}
-	return zendesk.NewRecords(zendesk.New(zendesk.Config{BaseURL: s.BaseURL, Email: s.User, Token: token})), nil
+	if !c.storages.insecure && !strings.HasPrefix(strings.ToLower(s.BaseURL), "https:") {
+		return nil, fmt.Errorf("crm.base_url: %s: the token is not sent in clear text, the address must be https", s.BaseURL)
+	}
+	web := zendesk.NewHTTPClient()
+	t := web.Transport.(*http.Transport)
+	t.Proxy, t.DialContext = nil, (&mailbox.Dialer{AllowInsecure: c.storages.insecure}).DialContext // a proxy would resolve the name once more
+	return zendesk.NewRecords(zendesk.New(zendesk.Config{BaseURL: s.BaseURL, Email: s.User, Token: token, HTTPClient: web})), nil
 }

@@ -9,6 +9,8 @@ import (
 
 	"emailchannel.dev/emailchannel/shared/auth"
 	"emailchannel.dev/emailchannel/shared/channel"
+	rules "emailchannel.dev/emailchannel/shared/crm"
+	"emailchannel.dev/emailchannel/shared/mailbox"
 )
 
 // people is a database in which only the agent ana is.
@@ -55,6 +57,37 @@ func TestCallersRefuses(t *testing.T) {
 		}
 	}
 }
+
+// An admin names the CRM's address: our own network is not for him, nor is
+// clear text for its token. The emulator has both.
+func TestTheCRMIsOutsideOurNetwork(t *testing.T) {
+	for name, test := range map[string]struct {
+		vars      map[string]string
+		url       string
+		forbidden bool
+		told      string
+	}{
+		"a private address": {nil, "https://127.0.0.1:1", true, "127.0.0.1"},
+		"clear text":        {nil, "http://x.zendesk.com", false, "clear text"},
+		"in the emulator":   {map[string]string{"ALLOW_INSECURE_MAIL": "true"}, "http://127.0.0.1:1", false, "refused"},
+	} {
+		s, err := env(test.vars).storages(nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		crm, err := (&Clients{Secrets: token{}, storages: s}).CRM(t.Context(), channel.CRMSettings{Kind: "zendesk", BaseURL: test.url, User: "a@b.example", Secret: "crm-token"})
+		if err == nil {
+			_, err = crm.Create(t.Context(), "x", rules.Facts{}, false)
+		}
+		if err == nil || errors.Is(err, mailbox.ErrForbiddenHost) != test.forbidden || !strings.Contains(err.Error(), test.told) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+type token struct{ channel.Vault }
+
+func (token) Get(context.Context, string) (string, error) { return "token", nil }
 
 func TestConnectNamesWhatIsMissing(t *testing.T) {
 	_, err := env(map[string]string{"GOOGLE_CLOUD_PROJECT": "demo"}).Connect(t.Context())

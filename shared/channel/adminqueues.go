@@ -17,7 +17,7 @@ import (
 func (a *Admin) Queues(ctx context.Context) ([]Queue, error) {
 	m, err := all(ctx, a.Docs, "queues", queueID)
 	list := sorted(m)
-	slices.SortStableFunc(list, func(x, y Queue) int { return x.Order - y.Order })
+	slices.SortStableFunc(list, func(x, y Queue) int { return cmp.Compare(x.Order, y.Order) })
 	return list, err
 }
 

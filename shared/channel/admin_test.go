@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -211,10 +212,13 @@ func TestBadAccounts(t *testing.T) {
 		"AC-4 and a host": {"support", func(f *channel.AccountForm) {
 			f.Address, f.OutboundOnly, f.Outgoing.Host = "support@example.com", true, "a b"
 		}, []string{"outbound_only", "outgoing.host"}},
-		"address":     {"x", func(f *channel.AccountForm) { f.Address = "support@example.com" }, []string{"address"}},
-		"injection":   {"x", func(f *channel.AccountForm) { f.Folders = []string{"A\r\nB"} }, []string{"folders[0]"}},
-		"no password": {"x", func(f *channel.AccountForm) { f.Password = "" }, []string{"password"}},
-		"AC-4":        {"support", func(f *channel.AccountForm) { f.Address, f.OutboundOnly = "support@example.com", true }, []string{"outbound_only"}},
+		"address":        {"x", func(f *channel.AccountForm) { f.Address = "support@example.com" }, []string{"address"}},
+		"many folders":   {"x", func(f *channel.AccountForm) { f.Folders = slices.Repeat([]string{"A"}, 51) }, []string{"folders"}},
+		"many servers":   {"x", func(f *channel.AccountForm) { f.AuthServers = slices.Repeat([]string{"a.example"}, 51) }, []string{"auth_servers"}},
+		"a folder twice": {"x", func(f *channel.AccountForm) { f.Folders = []string{"INBOX", "Support", "inbox", "Support"} }, []string{"folders[2]", "folders[3]"}},
+		"injection":      {"x", func(f *channel.AccountForm) { f.Folders = []string{"A\r\nB"} }, []string{"folders[0]"}},
+		"no password":    {"x", func(f *channel.AccountForm) { f.Password = "" }, []string{"password"}},
+		"AC-4":           {"support", func(f *channel.AccountForm) { f.Address, f.OutboundOnly = "support@example.com", true }, []string{"outbound_only"}},
 	} {
 		f := form()
 		c.f(&f)
@@ -225,6 +229,23 @@ func TestBadAccounts(t *testing.T) {
 	var clash *channel.Conflict
 	if err := d.admin.DeleteAccount(ctx, "support"); !errors.As(err, &clash) || !strings.Contains(clash.Message, "Support") {
 		t.Errorf("in use: %v", err)
+	}
+}
+
+func TestQueuesComeInTheirOrder(t *testing.T) {
+	d := newDesks(t)
+	for id, order := range map[string]int{"last": math.MaxInt, "first": math.MinInt} {
+		if _, err := d.admin.PutQueue(t.Context(), channel.Queue{ID: id, Name: id, Language: "en", Order: order}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list, err := d.admin.Queues(t.Context())
+	var got []string
+	for _, q := range list {
+		got = append(got, q.ID)
+	}
+	if want := []string{"first", "support", "billing", "last"}; !slices.Equal(got, want) {
+		t.Errorf("%v, %v", got, err)
 	}
 }
 

@@ -49,6 +49,9 @@ func (f AccountForm) account(id string) Account {
 const (
 	serviceIMAP  = "imap"
 	serviceNames = 320 // longest user name, host or folder, in bytes
+
+	maxFolders     = 50 // of an account: each is a connection a minute
+	maxAuthServers = 50
 )
 
 // Accounts lists the accounts.
@@ -305,17 +308,14 @@ func (acc Account) check() error {
 	if !acc.OutboundOnly {
 		bad.server("incoming", acc.Incoming)
 	}
-	for i, folder := range acc.Folders {
-		if field := fmt.Sprintf("folders[%d]", i); folder == "" {
-			bad.add(field, "missing")
-		} else {
-			bad.line(field, folder, serviceNames)
-		}
-	}
+	bad.folders(acc.Folders)
 	bad.login(acc)
 	bad.line("sent.folder", acc.Sent.Folder, serviceNames)
 	if acc.OutboundOnly && acc.Sent.Copy {
 		bad.add("sent.copy", "an outbound-only account has no folders")
+	}
+	if n := len(acc.AuthServers); n > maxAuthServers {
+		bad.add("auth_servers", "%d, at most %d", n, maxAuthServers)
 	}
 	for i, name := range acc.AuthServers {
 		if field := fmt.Sprintf("auth_servers[%d]", i); name == "" {
@@ -326,6 +326,29 @@ func (acc Account) check() error {
 	}
 	bad.dkim(acc)
 	return bad.err()
+}
+
+// folders names what is wrong with the folders that are polled. The name of
+// INBOX alone has no case (RFC 9051 5.1).
+func (e *Invalid) folders(list []string) {
+	if n := len(list); n > maxFolders {
+		e.add("folders", "%d, at most %d", n, maxFolders)
+		return
+	}
+	for i, folder := range list {
+		field := fmt.Sprintf("folders[%d]", i)
+		same := func(other string) bool {
+			return other == folder || strings.EqualFold(other, "INBOX") && strings.EqualFold(folder, "INBOX")
+		}
+		switch {
+		case folder == "":
+			e.add(field, "missing")
+		case slices.ContainsFunc(list[:i], same):
+			e.add(field, "%q is named twice", folder)
+		default:
+			e.line(field, folder, serviceNames)
+		}
+	}
 }
 
 func (e *Invalid) server(field string, s Server) {

@@ -25,6 +25,7 @@ type arrival struct {
 
 	auth    email.Authentication
 	forged  bool   // the results speak against the author
+	asked   bool   // it reads like a report, but is about no mail of ours: a person's, for all we know
 	refused string // why a token in the subject was not followed
 }
 
@@ -37,7 +38,7 @@ const announcedFor = 400 * 24 * time.Hour
 // store writes what the mail means and returns the entries to announce. It
 // runs in a transaction and begins by looking whether it ran before.
 func (a *arrival) store(ctx context.Context, tx Tx) ([]History, error) {
-	a.refused = "" // of an attempt before
+	a.refused, a.asked = "", false // of an attempt before
 	k, err := a.recall(ctx, tx)
 	if err != nil {
 		return nil, err
@@ -45,6 +46,7 @@ func (a *arrival) store(ctx context.Context, tx Tx) ([]History, error) {
 	if k.own != nil && k.own.State != Announced {
 		return a.again(ctx, tx, k)
 	}
+	a.asked = a.mail.Report != nil && a.mail.Report.Unsure && !k.related()
 	if reason, ok := a.suppressed(k); ok {
 		a.put(tx, k, Mail{State: Suppressed, Rule: reason})
 		return nil, nil
@@ -104,20 +106,15 @@ func (a *arrival) unpublished(ctx context.Context, tx Tx, k known) ([]History, e
 // suppressed tells whether a mail makes no session: a report about a mail that
 // is none of ours has nobody to answer and nothing to do.
 func (a *arrival) suppressed(k known) (string, bool) {
-	if !a.report() || k.about != nil {
+	if !a.report() || k.related() {
 		return "", false
-	}
-	for _, id := range k.ancestors {
-		if k.current(k.mails[id]) != nil {
-			return "", false
-		}
 	}
 	return string(a.mail.Class) + " about no mail of ours", true
 }
 
 // report tells whether the mail is about another mail.
 func (a *arrival) report() bool {
-	return a.mail.Class == email.ClassBounce || a.mail.Class == email.ClassFeedback
+	return (a.mail.Class == email.ClassBounce || a.mail.Class == email.ClassFeedback) && !a.asked
 }
 
 func (a *arrival) decide(k known) thread.Decision {

@@ -99,6 +99,27 @@ func TestReportWithoutASession(t *testing.T) {
 	}
 }
 
+// Mail that only reads like a report and is about no mail of ours may be a person's: it is shown, and not answered.
+func TestPostmasterAsks(t *testing.T) {
+	d := newDesks(t)
+	for i, raw := range []string{
+		"From: Pia <postmaster@shop.example>\r\nTo: support@example.com\r\nSubject: Delivery problem with order 17\r\nMessage-ID: <q@shop.example>\r\n\r\nIt could not be delivered.\r\n",
+		"From: Pia <postmaster@shop.example>\r\nTo: support@example.com\r\nSubject: Delivery problem with order 17\r\nMessage-ID: <q2@shop.example>\r\nIn-Reply-To: <q@shop.example>\r\n\r\nAny news?\r\n",
+	} {
+		if err := d.receive(d.archive).Handle(t.Context(), d.mail("support", raw), 1); err != nil {
+			t.Fatal(err)
+		}
+		p, err := d.read.Sessions(t.Context(), sam, channel.Filter{}, channel.PageRequest{})
+		if err != nil || len(p.Items) != 1 || p.Items[0].Messages != i+1 {
+			t.Fatalf("mail %d: %+v, %v", i+1, p.Items, err)
+		}
+		id := email.Fingerprint([]string{"q@shop.example", "q2@shop.example"}[i])
+		if m := doc[channel.Message](d, "sessions/"+p.Items[0].ID+"/messages/"+id); i == 0 && m.NoAnswer == "" || m.Bounced != "" {
+			t.Errorf("%+v", m)
+		}
+	}
+}
+
 func account(channel.Outbound) string { return "support@example.com" }
 func nothing(channel.Outbound) string { return "" }
 

@@ -120,3 +120,16 @@ func (k *known) current(m *Mail) *Session {
 	}
 	return s
 }
+
+// related tells whether the mail names one of ours, or of a session.
+func (k *known) related() bool {
+	if k.about != nil {
+		return true
+	}
+	for _, id := range k.ancestors {
+		if k.current(k.mails[id]) != nil {
+			return true
+		}
+	}
+	return false
+}

@@ -2,20 +2,23 @@ package email
 
 import "strings"
 
-// bounceReason: RFC 3464, and what mail servers sent before it and still send. One sign alone proves nothing, since
-// people forward bounces and ask about them: a phrase needs a sender that is a mail system, or a bounce's subject.
+// bounceReason: RFC 3464, and what mail servers sent before it and still send.
 func bounceReason(s *signals) string {
+	return firstNonEmpty(formalBounce(s), bounceWords(s))
+}
+
+// formalBounce finds what only programs write.
+func formalBounce(s *signals) string {
 	if s.facts.reportType == "delivery-status" {
 		return "report-type: delivery-status"
 	}
 	if s.facts.feedback != nil || s.facts.reportType != "" {
 		return ""
 	}
-	daemon := s.daemon()
 	switch {
 	case s.h.has("x-failed-recipients"):
 		return "x-failed-recipients"
-	case len(s.facts.status) > 0 && (daemon || s.facts.mediaType == "multipart/report"):
+	case len(s.facts.status) > 0 && (s.daemon() || s.facts.mediaType == "multipart/report"):
 		return "part: message/delivery-status"
 	case s.sesNotification("bounce"):
 		return "amazon ses: bounce"
@@ -24,13 +27,22 @@ func bounceReason(s *signals) string {
 	case s.h.has("x-mlserver") && contains(s.subject, listRefusals) != "":
 		return "list server: " + contains(s.subject, listRefusals)
 	}
-	subject := contains(s.subject, bounceSubjects)
-	if subject != "" && daemon {
+	return ""
+}
+
+// bounceWords: parcels are undeliverable and returned to sender, too, and people forward bounces and ask about them. So
+// words count only of a sender that is a mail system or a program behind which nobody reads.
+func bounceWords(s *signals) string {
+	if s.facts.feedback != nil || s.facts.reportType != "" {
+		return ""
+	}
+	daemon := s.daemon()
+	if subject := contains(s.subject, bounceSubjects); subject != "" && daemon {
 		return "subject: " + subject
 	}
 	text := s.text
 	if !daemon {
-		if isReplySubject(s.subject) || isForwardSubject(s.subject) || subject == "" && !isNoReplyLocal(s.local) {
+		if isReplySubject(s.subject) || isForwardSubject(s.subject) || !isNoReplyLocal(s.local) {
 			return ""
 		}
 		text, _ = SplitReply(text)
@@ -41,13 +53,18 @@ func bounceReason(s *signals) string {
 	return ""
 }
 
-// daemon: the sender is a mail system.
+// unsure: a bounce by its words, from a sender that a person could be.
+func (s *signals) unsure() bool { return !s.mailer() && formalBounce(s) == "" }
+
+// daemon: the sender is a mail system, or bears its name: a postmaster may be a person.
 func (s *signals) daemon() bool {
-	if s.nullish || isDaemonLocal(s.local) || isPostmaster(s.local) {
-		return true
-	}
-	from := strings.Trim(s.from, " <>\"")
-	return from == "" && s.h.has("from") || contains(from, daemonNames) != ""
+	return s.mailer() || isPostmaster(s.local) || contains(s.from, daemonNames) != ""
+}
+
+// mailer: the sender is a mail system.
+func (s *signals) mailer() bool {
+	return s.nullish || isDaemonLocal(s.local) || strings.Contains(s.from, "mailer-daemon") ||
+		strings.Trim(s.from, " <>\"") == "" && s.h.has("from")
 }
 
 func contains(s string, phrases []string) string {
@@ -59,7 +76,7 @@ func contains(s string, phrases []string) string {
 	return ""
 }
 
-var daemonNames = []string{"mailer-daemon", "mail delivery s", "mail-delivery", "mail administrator", "system administrator",
+var daemonNames = []string{"mail delivery s", "mail-delivery", "mail administrator", "system administrator",
 	"mailsystem", "mail system", "postmaster@", "delivery system", "mail router", "mail gateway"}
 
 // listRefusals are what list servers answer to mail that they do not distribute.

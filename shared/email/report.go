@@ -92,6 +92,8 @@ type Report struct {
 	Hard              bool   // permanent: the address should not be tried again
 	FeedbackType      string // abuse, fraud, opt-out, auth-failure, ...
 
+	Unsure bool `json:",omitempty"` // taken for a bounce by its words alone: a person may have written it
+
 	Recipients []Recipient `json:",omitempty"` // everyone whom the report names, in its order, each once; at most 100
 	ReturnID   string      `json:",omitempty"` // of the VERP address that it was sent to, see ParseVERP
 }
@@ -108,6 +110,7 @@ func newReport(s *signals, m *Mail) *Report {
 	case ClassBounce:
 		r.Recipients = newBounce(s, m).recipients(notice.recipients())
 		r.choose()
+		r.Unsure = s.unsure()
 	case ClassFeedback:
 		r.fromFeedback(s.facts, notice)
 	default:

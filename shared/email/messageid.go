@@ -13,7 +13,12 @@ const (
 // once, in order. It scans for "<...>" and takes what is inside, because IDs in practice break RFC 5322's grammar;
 // a value without brackets counts when it is a single word with an @. The result is bounded to the first and the
 // last IDs.
+//
+// Encoded words have no place in these fields, and programs that fold by RFC 2047 put long IDs into them all the same.
 func ParseMessageIDs(value string) []string {
+	if hasWord(value) {
+		value = DecodeHeader(value)
+	}
 	var ids []string
 	seen := map[string]bool{}
 	bracket := false
@@ -42,6 +47,19 @@ func ParseMessageIDs(value string) []string {
 		ids = bareID(value)
 	}
 	return boundIDs(ids)
+}
+
+// hasWord tells whether what may be an encoded word stands outside of brackets.
+func hasWord(value string) bool {
+	for {
+		outside, rest, bracket := strings.Cut(value, "<")
+		if strings.Contains(outside, "=?") {
+			return true
+		}
+		if _, value, bracket = strings.Cut(rest, ">"); !bracket {
+			return false
+		}
+	}
 }
 
 func bareID(value string) []string {

@@ -147,7 +147,7 @@ func isNoReplyLocal(local string) bool {
 	local, _, _ = strings.Cut(local, "+")
 	flat := flatLocal(local)
 	for _, name := range []string{"noreply", "donotreply", "dontreply", "nepasrepondre", "nichtantworten", "noresponder",
-		"naoresponda", "nonrispondere", "autoreply", "autoresponder", "noreplyto"} {
+		"naoresponda", "nonrispondere", "keineantwort", "pasdereponse", "janganbalas", "jangandibalas", "autoreply", "autoresponder", "noreplyto"} {
 		if strings.HasPrefix(flat, name) || strings.HasSuffix(flat, name) {
 			return true
 		}

@@ -52,11 +52,12 @@ func ParseMessageIDs(value string) []string {
 // hasWord tells whether what may be an encoded word stands outside of brackets.
 func hasWord(value string) bool {
 	for {
-		outside, rest, bracket := strings.Cut(value, "<")
+		outside, rest, _ := strings.Cut(value, "<")
 		if strings.Contains(outside, "=?") {
 			return true
 		}
-		if _, value, bracket = strings.Cut(rest, ">"); !bracket {
+		var closed bool
+		if _, value, closed = strings.Cut(rest, ">"); !closed {
 			return false
 		}
 	}

@@ -77,8 +77,8 @@ func (a *arrival) bounce(tx Tx, k known, session string, msg *Message) {
 			continue
 		}
 		failed = append(failed, strings.Join(slices.DeleteFunc([]string{rcpt.Address, rcpt.Status, rcpt.DiagnosticCode}, func(s string) bool { return s == "" }), " "))
-		if slices.Contains(o.To, rcpt.Address) {
-			fields["results"] = o.bounced(rcpt)
+		if to, ok := o.recipient(rcpt.Address); ok {
+			fields["results"] = o.bounced(to, rcpt)
 		}
 	}
 	if len(failed) > 0 {
@@ -92,11 +92,21 @@ func (a *arrival) bounce(tx Tx, k known, session string, msg *Message) {
 	}
 }
 
+// recipient is the one that a report names, in whatever case servers on the way have put it.
+func (o *Outbound) recipient(addr string) (string, bool) {
+	for _, to := range o.To {
+		if email.Normalize(to) == email.Normalize(addr) {
+			return to, true
+		}
+	}
+	return "", false
+}
+
 // bounced are the results with that of a recipient whose server gave up later.
-func (o *Outbound) bounced(r email.Recipient) map[string]Result {
+func (o *Outbound) bounced(to string, r email.Recipient) map[string]Result {
 	if o.Results == nil {
 		o.Results = map[string]Result{}
 	}
-	o.Results[r.Address] = Result{State: Rejected, Status: r.Status, Answer: r.DiagnosticCode}
+	o.Results[to] = Result{State: Rejected, Status: r.Status, Answer: r.DiagnosticCode}
 	return o.Results
 }

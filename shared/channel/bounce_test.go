@@ -79,6 +79,32 @@ func TestReportFindsItsMail(t *testing.T) {
 	}
 }
 
+// A server on the way writes the recipient as it likes.
+func TestReportInAnotherCase(t *testing.T) {
+	d := newDesks(t)
+	send, id := d.sending(&relay{answers: list(took)}, &sentBox{}, func(*channel.Account) {})
+	if err := send.Handle(t.Context(), event.Outbound{ID: id}); err != nil {
+		t.Fatal(err)
+	}
+	o := doc[channel.Outbound](d, "outbound/"+id)
+	raw := strings.Replace(dsn("r1", account(o), "failed", "5.1.1", "Message-ID: <"+email.NewMessageID(o.ID, "example.com")+">\r\n"), "cleo@customer.example", "Cleo@CUSTOMER.example", 1)
+	if err := d.receive(d.archive).Handle(t.Context(), d.mail("support", raw), 1); err != nil {
+		t.Fatal(err)
+	}
+	if r := doc[channel.Outbound](d, "outbound/"+id).Results; len(r) != 1 || r["cleo@customer.example"].State != channel.Rejected {
+		t.Errorf("%+v", r)
+	}
+}
+
+// A domain in another script goes to the server in ASCII, which each takes.
+func TestRecipientInAnotherScript(t *testing.T) {
+	d := newDesks(t)
+	sent, err := d.desk.Start(t.Context(), ana, "support", channel.Words{Key: "s", Text: "hello", Subject: "x", To: []email.Address{{Addr: "Eva@Bücher.example"}}})
+	if err != nil || !slices.Equal(sent.Outbound.To, []string{"Eva@xn--bcher-kva.example"}) {
+		t.Errorf("%+v, %v", sent, err)
+	}
+}
+
 // A report about a mail whose session is not there any more has nobody to tell,
 // and makes no session of its own.
 func TestReportWithoutASession(t *testing.T) {

@@ -210,6 +210,16 @@ func BaseAddress(addr string) string {
 	return addr
 }
 
+// Mailable is an address as SMTP is told it: the local part as it was written, the domain in its ASCII form, so that a
+// server without SMTPUTF8 (RFC 6531) takes it unless the local part is outside of ASCII.
+func Mailable(addr string) string {
+	at := strings.LastIndexByte(addr, '@')
+	if at < 0 || isASCII([]byte(addr[at:])) {
+		return addr
+	}
+	return addr[:at+1] + domainASCII(addr[at+1:])
+}
+
 // domainASCII is the A-label form of a domain, or the domain in lower case where it has none.
 func domainASCII(domain string) string {
 	domain = strings.ToLower(strings.TrimSuffix(strings.TrimSpace(strings.ToValidUTF8(domain, "\ufffd")), "."))

@@ -737,3 +737,30 @@ func TestSettle(t *testing.T) {
 		})
 	}
 }
+
+// A reply without recipients goes to whoever wrote, or to where he wants it, but never back to us.
+func TestReplyTo(t *testing.T) {
+	for _, c := range []struct {
+		name, field string
+		want        []string
+	}{
+		{"none", "", []string{"cleo@customer.example"}},
+		{"another", "Reply-To: Office <office@customer.example>\r\n", []string{"office@customer.example"}},
+		{"ours", "Reply-To: Support <Support@example.com>\r\n", []string{"cleo@customer.example"}},
+		{"ours among others", "Reply-To: support+form@example.com, office@customer.example\r\n", []string{"office@customer.example"}},
+		{"twice", "Reply-To: office@customer.example, Office@customer.example\r\n", []string{"office@customer.example"}},
+		{"no address", "Reply-To: noreply\r\n", []string{"cleo@customer.example"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := newDesks(t)
+			if err := d.receive(d.archive).Handle(t.Context(), d.arrive("r", c.field), 1); err != nil {
+				t.Fatal(err)
+			}
+			m := doc[channel.Mail](d, "mails/"+email.Fingerprint("r@customer.example"))
+			sent, err := d.desk.Reply(t.Context(), ana, m.Session, channel.Words{Key: "k", Text: "Which lamp?"})
+			if err != nil || !slices.Equal(sent.Outbound.To, c.want) {
+				t.Errorf("%+v, %v", sent, err)
+			}
+		})
+	}
+}

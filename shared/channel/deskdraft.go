@@ -48,7 +48,7 @@ func (d *Desk) reply(ctx context.Context, n *outgoing, ag *Agent) error {
 		return err
 	}
 	if len(w.To) == 0 {
-		w.To = answerTo(*s, last)
+		w.To = answerTo(cat, *s, last)
 	}
 	n.draft = d.draft(n.from, ag, w)
 	n.sign(s.Queue, ag)
@@ -79,16 +79,26 @@ func (d *Desk) last(ctx context.Context, s *Session) (*Message, error) {
 	return get[Message](ctx, d.Docs, messagePath(s.ID, id))
 }
 
-func answerTo(s Session, last *Message) []email.Address {
+// answerTo are those who are answered. A Reply-To that leads back to us, as web forms write it, or to no address is
+// as good as none.
+func answerTo(cat *Catalog, s Session, last *Message) []email.Address {
 	switch {
 	case last == nil:
 		return []email.Address{s.Consumer}
 	case last.Direction == Out:
 		return last.To
-	case len(last.ReplyTo) > 0:
-		return last.ReplyTo
 	}
-	return []email.Address{last.From}
+	var to []email.Address
+	seen := map[string]bool{}
+	for _, a := range last.ReplyTo {
+		if addr := email.Normalize(a.Addr); isAddress(a.Addr) && !cat.returns(addr) && !seen[addr] {
+			to, seen[addr] = append(to, a), true
+		}
+	}
+	if len(to) == 0 {
+		return []email.Address{last.From}
+	}
+	return to
 }
 
 // compose drafts the first mail of a new session.

@@ -48,6 +48,7 @@ type accountBody struct {
 	channel.AccountForm
 	ID        string
 	Status    channel.AccountStatus
+	CreatedAt time.Time
 	UpdatedAt time.Time
 }
 

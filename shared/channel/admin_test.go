@@ -168,6 +168,7 @@ func TestAccount(t *testing.T) {
 	if err != nil || !got.Status.Valid || got.Status.LastSuccess.IsZero() || got.Address != "help@example.com" || got.Folders[0] != "INBOX" {
 		t.Fatalf("%+v, %v", got, err)
 	}
+	added := got.CreatedAt
 	if !strings.HasPrefix(got.Secret, "account-help-") || d.secrets.values[got.Secret] != "demo" || d.version() != 2 {
 		t.Errorf("secret %q in %s, version %d", d.secrets.values[got.Secret], got.Secret, d.version())
 	}
@@ -184,7 +185,7 @@ func TestAccount(t *testing.T) {
 		t.Errorf("verified: %+v, %v", got, err)
 	}
 	f.Password = "" // keeps the one that is stored
-	if got, err = d.admin.PutAccount(ctx, "help", f); err != nil || !got.Status.Valid {
+	if got, err = d.admin.PutAccount(ctx, "help", f); err != nil || !got.Status.Valid || added.IsZero() || !got.CreatedAt.Equal(added) {
 		t.Errorf("without a password: %+v, %v", got, err)
 	}
 	if err := d.admin.DeleteAccount(ctx, "help"); err != nil {

@@ -137,7 +137,10 @@ func (a *Admin) PutAccount(ctx context.Context, id string, f AccountForm) (*Acco
 		if (have == nil) != (old == nil) || have != nil && have.Secret != acc.Secret {
 			return conflict("account %s was made or deleted by somebody else meanwhile; save it again", id)
 		}
-		acc.UpdatedAt = now
+		acc.CreatedAt, acc.UpdatedAt = now, now
+		if have != nil {
+			acc.CreatedAt = have.CreatedAt
+		}
 		if have != nil && !ThingAccount.differ(*have, acc) {
 			acc.UpdatedAt = have.UpdatedAt
 		}

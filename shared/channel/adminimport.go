@@ -166,9 +166,10 @@ func (im *importing) account(id string) Account {
 	acc := f.account(id)
 	acc.UpdatedAt = im.now
 	if was {
-		acc.Secret, acc.Status = before.Secret, before.Status
+		acc.Secret, acc.Status, acc.CreatedAt = before.Secret, before.Status, before.CreatedAt
 		return acc
 	}
+	acc.CreatedAt = im.now
 	acc.Secret = accountSecrets + id + "-" + strings.ToLower(rand.Text()[:10])
 	acc.Status = AccountStatus{CheckedAt: im.now, Error: "it has no password yet: PUT /v1/accounts/" + id + " takes one"}
 	return acc

@@ -57,7 +57,7 @@ func (a *Admin) Seed(ctx context.Context, s Seed) error {
 func (s Seed) store(tx Tx, w world, agents map[string]Agent, now time.Time) {
 	for _, acc := range s.Accounts {
 		if old, ok := w.accounts[acc.ID]; ok {
-			acc.Status = old.Status
+			acc.Status, acc.CreatedAt = old.Status, old.CreatedAt
 		} else {
 			tx.Set(loginPath(acc.ID), login(acc)) // due at once where nobody ever logged in
 		}

@@ -256,10 +256,21 @@ func (a *arrival) noAnswer(s *Session) string {
 		return "own address"
 	case s.Queue == "":
 		return "no queue"
+	case a.old():
+		return "in the mailbox before the account was added"
 	case a.forged && a.cat.ByQueue[s.Queue].Forged == ForgedMark:
 		return "the sender's address failed authentication: " + proof(a.auth)
 	}
 	return ""
+}
+
+// clocksApart is how far a mail server's clock may be behind ours.
+const clocksApart = time.Hour
+
+// old tells whether the mail was there before its account: the archive of a mailbox that served people until now.
+func (a *arrival) old() bool {
+	added := a.cat.Accounts[a.Account].CreatedAt
+	return !added.IsZero() && !a.ReceivedAt.IsZero() && a.ReceivedAt.Before(added.Add(-clocksApart))
 }
 
 func (a *arrival) message(k known, s Session) Message {

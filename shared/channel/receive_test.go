@@ -59,6 +59,34 @@ func (d *desks) quarantine() []channel.Quarantined {
 	return p.Items
 }
 
+// Whoever hands the channel a mailbox that has served for years does not want each customer of those years answered.
+func TestMailFromBeforeTheAccount(t *testing.T) {
+	d := newDesks(t)
+	added := d.clock()
+	if err := d.docs.Write(t.Context(), func(tx channel.Tx) {
+		tx.Patch("accounts/support", map[string]any{"created_at": added})
+		tx.Patch("settings/channel", map[string]any{"version": channel.Inc(1)})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	d.desk.Config = channel.NewConfiguration(d.docs)
+	for id, c := range map[string]struct {
+		at       time.Time
+		answered bool
+	}{"years": {added.AddDate(-3, 0, 0), false}, "minutes": {added.Add(-5 * time.Minute), true}, "after": {added.Add(time.Second), true}, "unknown": {time.Time{}, true}} {
+		e := d.arrive(id, "")
+		e.ReceivedAt = c.at
+		if err := d.receive(d.archive).Handle(t.Context(), e, 1); err != nil {
+			t.Fatal(err)
+		}
+		m := doc[channel.Mail](d, "mails/"+email.Fingerprint(id+"@customer.example"))
+		msg := doc[channel.Message](d, "sessions/"+m.Session+"/messages/"+email.Fingerprint(id+"@customer.example"))
+		if answered := msg.NoAnswer == ""; answered != c.answered {
+			t.Errorf("%s: no answer because %q", id, msg.NoAnswer)
+		}
+	}
+}
+
 // An outage that outlasts a mail's deliveries must cost it time and no more (AC-7, OP-4).
 func TestQuarantineOfAnOutageComesBack(t *testing.T) {
 	d := newDesks(t)

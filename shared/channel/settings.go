@@ -67,6 +67,7 @@ type Account struct {
 	VERP         bool          `json:"verp"`                   // envelope senders that tell a bounce's mail
 	DKIM         DKIM          `json:"dkim,omitzero"`
 	Status       AccountStatus `json:"status"`
+	CreatedAt    time.Time     `json:"created_at,omitzero"` // what its mailbox had before is not answered by a machine
 	UpdatedAt    time.Time     `json:"updated_at"`
 }
 

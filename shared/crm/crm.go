@@ -106,7 +106,7 @@ func (f Facts) Description() string {
 	var b strings.Builder
 	for _, row := range [][2]string{
 		{"Sent by", f.SentBy}, {"Received by", f.ReceivedBy}, {"Session ID", f.SessionID},
-		{"Assigned agent", agent}, {"Queue", f.Queue}, {"Subject", f.Subject},
+		{"Assigned agent", agent}, {"Queue", f.Queue}, {"Subject", shorten(f.Subject, headLine)},
 		{"Received at", f.At.UTC().Format(time.RFC3339)},
 	} {
 		fmt.Fprintf(&b, "%s: %s\n", row[0], row[1])
@@ -130,8 +130,10 @@ type Post struct {
 	Public, Auto bool
 }
 
-// MaxComment is the largest comment in bytes that Zendesk takes.
-const MaxComment = 64 << 10
+// MaxComment is the largest comment in bytes that Zendesk takes: what MySQL's TEXT holds.
+const MaxComment = 64<<10 - 1
+
+const headLine = 2 << 10 // bytes of a name, a list of recipients, a subject
 
 // Body is the text of the comment. Its link holds the message's ID, by which
 // a comment is recognised whose answer was lost.
@@ -139,7 +141,6 @@ func (p Post) Body(bodies bool) string {
 	if !bodies {
 		return fmt.Sprintf("%s\nAgent: %s\nEnd user: %s\n%s", p.At.UTC().Format(time.RFC3339), p.Agent, p.EndUser, p.Link)
 	}
-	const headLine = 2 << 10 // of a name, a list of recipients, a subject
 	head := fmt.Sprintf("From: %s\nTo: %s\nDate: %s\nSubject: %s\n\n", shorten(p.From, headLine), shorten(p.To, headLine), p.At.UTC().Format(time.RFC3339), shorten(p.Subject, headLine))
 	tail := "\n\n" + p.Link
 	return head + shorten(p.Text, MaxComment-len(head)-len(tail)) + tail

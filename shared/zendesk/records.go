@@ -106,7 +106,8 @@ func (r *Records) Apply(ctx context.Context, changes []channel.Change) []error {
 }
 
 // update makes the entry of a change; done when a comment whose answer was
-// lost is there already.
+// lost is there already. What Zendesk would not take is refused here, as it
+// would refuse the whole batch.
 func (r *Records) update(ctx context.Context, ch channel.Change) (u TicketUpdate, done bool, err error) {
 	id, err := strconv.ParseInt(ch.Ticket, 10, 64)
 	if err != nil {
@@ -120,12 +121,11 @@ func (r *Records) update(ctx context.Context, ch channel.Change) (u TicketUpdate
 			u.Status = StatusSolved
 		}
 	}
-	if ch.Post == nil {
-		return u, false, nil
+	if ch.Post != nil {
+		u.Comment = &Comment{Body: ch.Body, Public: ch.Post.Public}
 	}
-	u.Comment = &Comment{Body: ch.Body, Public: ch.Post.Public}
-	if !ch.Lookup {
-		return u, false, nil
+	if err := checkComment(u.Comment); err != nil || ch.Post == nil || !ch.Lookup {
+		return u, false, err
 	}
 	comments, err := r.c.Comments(ctx, id)
 	for _, c := range comments {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -284,6 +285,27 @@ func TestTicketOfAMergedSession(t *testing.T) {
 				if p, err := d.admin.Operations(t.Context(), state, channel.PageRequest{}); err != nil || len(p.Items) != 0 {
 					t.Errorf("%s: %+v, %v", state, p.Items, err)
 				}
+			}
+		})
+	}
+}
+
+// A mail whose text does not fit a document is there with what fits, and says so (OP-5).
+func TestAMailThatFitsNoDocument(t *testing.T) {
+	text, html := strings.Repeat("A line of it.\r\n", 50<<10), strings.Repeat("<p>A line of it.</p>\r\n", 50<<10)
+	for name, body := range map[string]string{
+		"html": "Content-Type: text/html\r\n\r\n" + html,
+		"both": "Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\n" + text + "\r\n--b\r\nContent-Type: text/html\r\n\r\n" + html + "\r\n--b--\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesks(t)
+			e := d.mail("support", "From: cleo@customer.example\r\nTo: support@example.com\r\nMessage-ID: <big@customer.example>\r\n"+body)
+			if err := d.receive(d.archive).Handle(t.Context(), e, 1); err != nil {
+				t.Fatal(err)
+			}
+			m := d.message(doc[channel.Mail](d, "mails/"+email.Fingerprint("big@customer.example")).Session, email.Fingerprint("big@customer.example"))
+			if len(m.Text) < 400<<10 || len(m.HTML) < 400<<10 || !slices.Contains(m.Degraded, "limit:document") {
+				t.Errorf("%d bytes of text, %d of HTML, degraded %q", len(m.Text), len(m.HTML), m.Degraded)
 			}
 		})
 	}

@@ -6,24 +6,33 @@ import (
 	"emailchannel.dev/emailchannel/shared/session"
 )
 
-// maxMerged bounds how many messages a merge moves, which is what one
-// transaction can hold; a longer session stays as it is.
-const maxMerged = 100
+// How many messages a merge moves, and how many bytes of text, which is what
+// one transaction can hold; a larger session stays as it is.
+const (
+	maxMerged      = 100
+	maxMergedBytes = 6 << 20 // of a commit's 10 MiB
+)
 
 // merge folds the sessions that the mail shows to be parts of the same
 // conversation into s: replies to a mail that had not arrived began them. Their
 // messages move, their IDs go on leading here.
 func (a *arrival) merge(ctx context.Context, tx Tx, k known, s *Session, ids []string) ([]History, error) {
 	var out []History
+	bytes := 0
 	for _, id := range ids {
 		from := *k.sessions[id]
 		msgs, err := find[Message](ctx, tx, Query{Collection: "sessions/" + id + "/messages", Limit: maxMerged + 1})
 		if err != nil {
 			return nil, err
 		}
-		if len(msgs) > maxMerged { // more than its count may say: automatic answers are not in it
+		size := 0
+		for _, m := range msgs {
+			size += len(m.Text) + len(m.HTML)
+		}
+		if len(msgs) > maxMerged || bytes+size > maxMergedBytes { // more than its count may say: automatic answers are not in it
 			continue
 		}
+		bytes += size
 		before := from
 		if err := from.apply(session.Merge, a.cat.Session, a.now); err != nil {
 			return nil, err

@@ -310,3 +310,25 @@ func TestAMailThatFitsNoDocument(t *testing.T) {
 		})
 	}
 }
+
+// A mail that shows two sessions to be one is received, also where there is too much to move.
+func TestASessionTooLargeToMerge(t *testing.T) {
+	d := newDesks(t)
+	first, second, joint := d.twoRoots()
+	for i := range 13 {
+		if err := d.docs.Write(t.Context(), func(tx channel.Tx) {
+			m := channel.Message{ID: fmt.Sprint("m", i), Session: second, Direction: channel.In, At: d.clock(), HTML: strings.Repeat("x", 900<<10)}
+			tx.Set("sessions/"+second+"/messages/"+m.ID, m)
+			tx.Set("mails/"+m.ID, channel.Mail{State: channel.Stored, Session: second})
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.receive(d.archive).Handle(t.Context(), joint, 1); err != nil {
+		t.Fatal(err)
+	}
+	if s := d.session(second); s.MergedInto != "" || s.Messages != 1 {
+		t.Errorf("the large session: %+v", s)
+	}
+	d.message(first, email.Fingerprint("c@customer.example"))
+}

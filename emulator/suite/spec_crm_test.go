@@ -180,6 +180,8 @@ func specRecords(t *testing.T) {
 		for _, row := range []string{"Sent by: cleo@customer.example", "Received by: support@example.com", "Session ID: " + s.ID, "Queue: Support", "Subject: " + cleo.subject} {
 			w.check(strings.Contains(first.Body, row) && !first.Public, "no %q in %+v", row, first)
 		}
+		out := w.ticket(otto.Session.ID).comments[0].Body
+		w.check(strings.Contains(out, "Sent by: support@example.com\nReceived by: otto@customer.example\n"), "an agent's mail: %q", out)
 		w.check(agent != "" && strings.Contains(told, "Assigned agent: "+agent), "no agent %q in %q", agent, told)
 	})
 	w.row("AR-5 ticket", func(w *world) {

@@ -371,7 +371,7 @@ func (b *batch) facts(ctx context.Context, id string) (crm.Facts, error) {
 	if err != nil || s == nil {
 		return crm.Facts{}, errors.Join(err, missing(s, "session", id))
 	}
-	f := crm.Facts{SessionID: s.ID, Subject: s.Subject, SentBy: s.Consumer.Addr, SentByName: s.Consumer.Name, ReceivedBy: b.cat.Accounts[s.Account].Address, Queue: b.cat.ByQueue[s.Queue].Name, At: s.CreatedAt}
+	f := crm.Facts{SessionID: s.ID, Subject: s.Subject, EndUser: s.Consumer.Addr, EndUserName: s.Consumer.Name, Address: b.cat.Accounts[s.Account].Address, Started: s.Outbound, Queue: b.cat.ByQueue[s.Queue].Name, At: s.CreatedAt}
 	if s.LinkedBy != thread.RuleExpired { // else the ticket is an older session's as well
 		f.MergedInto = s.MergedInto
 	}

@@ -90,8 +90,9 @@ func Decide(t Trigger, s Settings, r Record) []Kind {
 // Facts are what a record says of its session (CR-5).
 type Facts struct {
 	SessionID, Subject      string
-	SentBy, SentByName      string
-	ReceivedBy              string
+	EndUser, EndUserName    string // an address
+	Address                 string // the channel's, by which the session runs
+	Started                 bool   // by an agent, whose mail went from Address to EndUser
 	Agent, Queue, AgentMail string
 	MergedInto              string // the session that the conversation went on in; its ticket takes over
 	At                      time.Time
@@ -103,11 +104,15 @@ func (f Facts) Description() string {
 	if agent == "" {
 		agent = "not assigned"
 	}
+	from, to, at := f.EndUser, f.Address, "Received at"
+	if f.Started {
+		from, to, at = to, from, "Sent at"
+	}
 	var b strings.Builder
 	for _, row := range [][2]string{
-		{"Sent by", f.SentBy}, {"Received by", f.ReceivedBy}, {"Session ID", f.SessionID},
+		{"Sent by", from}, {"Received by", to}, {"Session ID", f.SessionID},
 		{"Assigned agent", agent}, {"Queue", f.Queue}, {"Subject", shorten(f.Subject, headLine)},
-		{"Received at", f.At.UTC().Format(time.RFC3339)},
+		{at, f.At.UTC().Format(time.RFC3339)},
 	} {
 		fmt.Fprintf(&b, "%s: %s\n", row[0], row[1])
 	}

@@ -72,7 +72,7 @@ func TestSettingsValidate(t *testing.T) {
 // CR-5 says what a record tells of its session.
 func TestDescription(t *testing.T) {
 	f := Facts{
-		SessionID: "S1", Subject: "Order", SentBy: "grace@x", SentByName: "Grace", ReceivedBy: "support@y", Agent: "Ana", Queue: "Support",
+		SessionID: "S1", Subject: "Order", EndUser: "grace@x", EndUserName: "Grace", Address: "support@y", Agent: "Ana", Queue: "Support",
 		At: time.Date(2026, 3, 2, 9, 0, 0, 0, time.FixedZone("CET", 3600)),
 	}
 	want := "Sent by: grace@x\nReceived by: support@y\nSession ID: S1\nAssigned agent: Ana\nQueue: Support\nSubject: Order\nReceived at: 2026-03-02T08:00:00Z\n"
@@ -82,6 +82,10 @@ func TestDescription(t *testing.T) {
 	f.Agent = ""
 	if got := f.Description(); !strings.Contains(got, "Assigned agent: not assigned\n") {
 		t.Errorf("without an agent:\n%s", got)
+	}
+	f.Started = true
+	if got := f.Description(); !strings.HasPrefix(got, "Sent by: support@y\nReceived by: grace@x\n") || !strings.HasSuffix(got, "Sent at: 2026-03-02T08:00:00Z\n") {
+		t.Errorf("of a session that an agent began:\n%s", got)
 	}
 }
 

@@ -55,7 +55,10 @@ func (r *Records) find(ctx context.Context, session string) (string, error) {
 func ticket(f crm.Facts) Ticket {
 	subject := f.Subject
 	if subject == "" {
-		subject = "E-mail from " + f.SentBy
+		subject = "E-mail from " + f.EndUser
+		if f.Started {
+			subject = "E-mail to " + f.EndUser
+		}
 	}
 	t := Ticket{
 		ExternalID: f.SessionID,
@@ -64,10 +67,10 @@ func ticket(f crm.Facts) Ticket {
 		Tags:       []string{sessionTag, "queue_" + tag(f.Queue)},
 		Metadata:   map[string]any{"session": f.SessionID},
 	}
-	if strings.Contains(f.SentBy, "@") {
-		t.Requester = &Requester{Name: f.SentByName, Email: f.SentBy}
+	if strings.Contains(f.EndUser, "@") {
+		t.Requester = &Requester{Name: f.EndUserName, Email: f.EndUser}
 		if t.Requester.Name == "" {
-			t.Requester.Name = f.SentBy
+			t.Requester.Name = f.EndUser
 		}
 	}
 	return t

@@ -140,13 +140,15 @@ type job struct {
 }
 
 // carryOut does the first due operation of each record: creations one by one,
-// everything else in one call.
+// everything else in one call. Of records that share a ticket, as those of a
+// session and its successor, one is at its turn, and the others in the next round.
 func (b *batch) carryOut(ctx context.Context, ops []Operation) error {
 	jobs, err := b.load(ctx, ops)
 	if err != nil {
 		return err
 	}
 	var rest []*job
+	tickets := map[string]bool{}
 	for _, j := range jobs {
 		var err error
 		switch {
@@ -156,10 +158,10 @@ func (b *batch) carryOut(ctx context.Context, ops []Operation) error {
 			err = b.create(ctx, j)
 		case j.rec.Ticket == "":
 			err = b.ticketless(ctx, j)
-		default:
+		case !tickets[j.rec.Ticket]:
 			var due bool
 			if due, err = b.prepare(ctx, j); due {
-				rest = append(rest, j)
+				rest, tickets[j.rec.Ticket] = append(rest, j), true
 			}
 		}
 		if err != nil {

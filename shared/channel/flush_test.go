@@ -91,3 +91,50 @@ func TestATickWithoutOperationsDoesNotWait(t *testing.T) {
 		})
 	}
 }
+
+// A batch has one change of a ticket, which a session and its successor share: of two, nobody could tell which was refused.
+func TestTwoSessionsOfOneTicket(t *testing.T) {
+	d := newDesks(t)
+	d.records("one", "77", crm.Update)
+	d.records("two", "77", crm.Update)
+	told := &batches{}
+	d.flush(told)
+	if len(told.sizes) != 2 || told.sizes[0] != 1 || told.sizes[1] != 1 {
+		t.Errorf("batches of %v changes", told.sizes)
+	}
+}
+
+// batches is a CRM that counts the changes of each call.
+type batches struct {
+	ledger
+	sizes []int
+}
+
+func (b *batches) Apply(ctx context.Context, changes []channel.Change) []error {
+	b.sizes = append(b.sizes, len(changes))
+	return b.ledger.Apply(ctx, changes)
+}
+
+// records stores a session whose ticket is due for an operation.
+func (d *desks) records(id, ticket string, kind crm.Kind) {
+	d.Helper()
+	now := d.clock()
+	err := d.docs.Write(d.Context(), func(tx channel.Tx) {
+		tx.Patch("settings/channel", map[string]any{"crm.kind": "zendesk", "crm.flush_seconds": 1, "record": crm.Default()})
+		tx.Set("sessions/"+id, channel.Session{ID: id, Queue: "support", Subject: id, CreatedAt: now})
+		tx.Set("records/"+id, channel.CRMRecord{Session: id, CRM: "zendesk", Ticket: ticket})
+		tx.Set("crmops/"+id, channel.Operation{ID: id, Record: id, Kind: kind, State: channel.OpPending, Due: now, At: now})
+	})
+	if err != nil {
+		d.Fatal(err)
+	}
+}
+
+// flush carries out what is due.
+func (d *desks) flush(to channel.CRM) {
+	d.Helper()
+	f := channel.Flush{Docs: d.docs, Bus: d.bus, Config: d.fresh(), Now: d.clock, Connect: func(context.Context, channel.CRMSettings) (channel.CRM, error) { return to, nil }}
+	if err := f.Handle(d.Context()); err != nil {
+		d.Fatal(err)
+	}
+}

@@ -48,9 +48,9 @@ func newWaiters(t *testing.T, change map[string]any) *waiters {
 	return w
 }
 
-func (w *waiters) Create(ctx context.Context, key string, f crm.Facts, lookup bool) (string, error) {
+func (w *waiters) Create(ctx context.Context, key string, f crm.Facts, lookup bool) (string, bool, error) {
 	if w.down != nil {
-		return "", w.down
+		return "", false, w.down
 	}
 	return w.tickets.Create(ctx, key, f, lookup)
 }

@@ -17,8 +17,9 @@ import (
 // help, and [crm.RetryAfter] when the CRM says how long to wait.
 type CRM interface {
 	// Create opens a ticket and returns its ID. The same key never makes a
-	// second one; lookup asks to search first, as the key may be too old.
-	Create(ctx context.Context, key string, f crm.Facts, lookup bool) (ticket string, err error)
+	// second one; lookup asks to search first, as the key may be too old. made
+	// is false of a ticket that was there, perhaps with the facts of then.
+	Create(ctx context.Context, key string, f crm.Facts, lookup bool) (ticket string, made bool, err error)
 	// Apply carries out changes of different tickets and returns an error for each, nil where it is done.
 	Apply(ctx context.Context, changes []Change) []error
 }
@@ -26,7 +27,7 @@ type CRM interface {
 // Change is what one ticket gets in a batch.
 type Change struct {
 	Ticket string
-	Facts  *crm.Facts // bring agent and queue up to date
+	Facts  *crm.Facts // bring agent and queue up to date, with a comment
 	Post   *crm.Post  // a comment
 	Body   string     // of the comment
 	Lookup bool       // the comment may be there from an attempt whose answer was lost
@@ -136,6 +137,7 @@ type job struct {
 	rec    CRMRecord
 	change Change
 	post   string // the message that the change posts
+	told   string // digest of the description that the change tells
 	more   bool   // further messages wait to be posted
 }
 
@@ -200,21 +202,33 @@ func (b *batch) create(ctx context.Context, j *job) error {
 		if facts.MergedInto != "" { // the conversation has, or gets, the other session's ticket
 			return b.done(ctx, j, nil)
 		}
-		ticket, err := b.crm.Create(ctx, j.op.ID, facts, b.now.Sub(j.op.At) > keyValid)
+		ticket, made, err := b.crm.Create(ctx, j.op.ID, facts, b.now.Sub(j.op.At) > keyValid)
 		fault.Step(ctx, "flush.created")
 		if err != nil {
 			return b.failed(ctx, j, err)
 		}
 		j.rec.Ticket = ticket
+		if made {
+			j.told = digest(facts.Description())
+		}
 		now, err := get[Session](ctx, b.Docs, sessionPath(j.op.Record))
 		if err != nil {
 			return err
 		}
-		if now != nil && (now.Agent != facts.AgentMail || now.MergedInto != "" || b.cat.ByQueue[now.Queue].Name != facts.Queue) {
+		if !made || now != nil && (now.Agent != facts.AgentMail || now.MergedInto != "" || b.cat.ByQueue[now.Queue].Name != facts.Queue) {
 			return b.created(ctx, j, b.amend(ctx, j)) // it moved meanwhile, and record saw no ticket to tell
 		}
 	}
-	return b.created(ctx, j, b.done(ctx, j, map[string]any{"ticket": j.rec.Ticket}))
+	return b.created(ctx, j, b.done(ctx, j, j.ticket()))
+}
+
+// ticket are the fields of a record whose ticket there is now.
+func (j *job) ticket() map[string]any {
+	fields := map[string]any{"ticket": j.rec.Ticket}
+	if j.told != "" {
+		fields["told"] = j.told
+	}
+	return fields
 }
 
 // created lets go what waited for the ticket, once that is stored.
@@ -248,11 +262,14 @@ func (b *batch) ticketless(ctx context.Context, j *job) error {
 	return b.park(ctx, j, errors.New("the session has no ticket; replay its creation first"))
 }
 
-// amend ends a creation and adds an operation that brings the ticket up to date.
+// amend ends a creation and adds an operation that brings the ticket up to
+// date, unless it is: the attempt counts as a second one.
 func (b *batch) amend(ctx context.Context, j *job) error {
-	op := Operation{ID: digest(j.op.ID, "amend"), Record: j.op.Record, Seq: j.op.Seq, Kind: crm.Update, State: OpPending, Due: b.now, At: b.now}
+	op := Operation{ID: digest(j.op.ID, "amend"), Record: j.op.Record, Seq: j.op.Seq, Kind: crm.Update, State: OpPending, Due: b.now, At: b.now, Attempts: 1}
+	fields := j.ticket()
+	fields["updated_at"] = b.now
 	return b.Docs.Write(ctx, func(tx Tx) {
-		tx.Patch(recordPath(op.Record), map[string]any{"ticket": j.rec.Ticket, "updated_at": b.now})
+		tx.Patch(recordPath(op.Record), fields)
 		tx.Set(operationPath(op.ID), op)
 		tx.Delete(operationPath(j.op.ID))
 	})
@@ -260,11 +277,17 @@ func (b *batch) amend(ctx context.Context, j *job) error {
 
 // prepare fills in what a comment or an update sends; false when there is nothing left to send.
 func (b *batch) prepare(ctx context.Context, j *job) (bool, error) {
-	j.change = Change{Ticket: j.rec.Ticket}
+	j.change = Change{Ticket: j.rec.Ticket, Lookup: j.op.Attempts > 0}
 	if j.op.Kind == crm.Update {
 		facts, err := b.facts(ctx, j.op.Record)
-		j.change.Facts = &facts
-		return err == nil, err
+		if err != nil {
+			return false, err
+		}
+		j.change.Facts, j.told = &facts, digest(facts.Description())
+		if j.told == j.rec.Told { // by the operation of an earlier change
+			return false, b.done(ctx, j, nil)
+		}
+		return true, b.claim(ctx, j)
 	}
 	msgs, err := find[Message](ctx, b.Docs, Query{Collection: "sessions/" + j.op.Record + "/messages", Order: []Order{{Field: "at"}}})
 	if err != nil {
@@ -281,9 +304,14 @@ func (b *batch) prepare(ctx context.Context, j *job) (bool, error) {
 	}
 	post := b.post(todo[0])
 	j.post, j.more = todo[0].ID, len(todo) > 1
-	j.change.Post, j.change.Body, j.change.Lookup = &post, post.Body(b.cat.Record.Bodies), j.op.Attempts > 0
-	// Written down before it is sent: a comment has no key by which the CRM would know it again.
-	return true, b.Docs.Write(ctx, func(tx Tx) {
+	j.change.Post, j.change.Body = &post, post.Body(b.cat.Record.Bodies)
+	return true, b.claim(ctx, j)
+}
+
+// claim writes down that a comment is about to be sent: it has no key by which
+// the CRM would know it again.
+func (b *batch) claim(ctx context.Context, j *job) error {
+	return b.Docs.Write(ctx, func(tx Tx) {
 		tx.Patch(operationPath(j.op.ID), map[string]any{"attempts": Inc(1)})
 	})
 }
@@ -307,7 +335,7 @@ func (b *batch) apply(ctx context.Context, jobs []*job) error {
 		case j.post != "":
 			err = b.posted(ctx, j)
 		default:
-			err = b.done(ctx, j, nil)
+			err = b.done(ctx, j, map[string]any{"told": j.told})
 		}
 		if err != nil {
 			return err

@@ -130,11 +130,88 @@ func (d *desks) records(id, ticket string, kind crm.Kind) {
 	}
 }
 
+// operation stores one more update of a session.
+func (d *desks) operation(id string) {
+	d.Helper()
+	now := d.clock()
+	err := d.docs.Write(d.Context(), func(tx channel.Tx) {
+		tx.Create("crmops/again-"+id, channel.Operation{ID: "again-" + id, Record: id, Kind: crm.Update, State: channel.OpPending, Due: now, At: now})
+	})
+	if err != nil {
+		d.Fatal(err)
+	}
+}
+
 // flush carries out what is due.
 func (d *desks) flush(to channel.CRM) {
 	d.Helper()
 	f := channel.Flush{Docs: d.docs, Bus: d.bus, Config: d.fresh(), Now: d.clock, Connect: func(context.Context, channel.CRMSettings) (channel.CRM, error) { return to, nil }}
 	if err := f.Handle(d.Context()); err != nil {
+		d.Fatal(err)
+	}
+}
+
+// Two changes of a session that are told at the same time are one, and an attempt whose answer was lost is looked up.
+func TestAnUpdateIsToldOnce(t *testing.T) {
+	d := newDesks(t)
+	d.records("one", "77", crm.Update)
+	to := &lossy{}
+	d.flush(to)
+	d.pass(time.Minute)
+	d.flush(to)
+	if len(to.changed) != 2 || to.changed[0].Lookup || !to.changed[1].Lookup {
+		t.Fatalf("changes %+v", to.changed)
+	}
+	d.operation("one")
+	d.flush(to)
+	if len(to.changed) != 2 {
+		t.Errorf("told again: %+v", to.changed[2:])
+	}
+	d.set("sessions/one", map[string]any{"agent": ana.ID})
+	d.operation("one")
+	d.flush(to)
+	if n := len(to.changed); n != 3 || to.changed[2].Facts.AgentMail != ana.ID {
+		t.Errorf("%d changes: %+v", n, to.changed)
+	}
+}
+
+// A ticket that an attempt made whose answer was lost has the facts of then.
+func TestATicketOfAnEarlierAttemptIsBroughtUpToDate(t *testing.T) {
+	for _, made := range []bool{true, false} {
+		d := newDesks(t)
+		d.records("one", "", crm.Create)
+		to := &finder{made: made}
+		d.flush(to)
+		if updated := len(to.changed) == 1 && to.changed[0].Facts != nil && to.changed[0].Lookup; updated == made {
+			t.Errorf("made %v: changes %+v", made, to.changed)
+		}
+	}
+}
+
+// lossy is a CRM whose first answer is lost.
+type lossy struct{ ledger }
+
+func (l *lossy) Apply(ctx context.Context, changes []channel.Change) []error {
+	errs := l.ledger.Apply(ctx, changes)
+	if len(l.changed) == 1 {
+		errs[0] = context.DeadlineExceeded
+	}
+	return errs
+}
+
+// finder is a CRM that has the ticket already, unless made.
+type finder struct {
+	ledger
+	made bool
+}
+
+func (f *finder) Create(context.Context, string, crm.Facts, bool) (string, bool, error) {
+	return "1", f.made, nil
+}
+
+func (d *desks) set(path string, fields map[string]any) {
+	d.Helper()
+	if err := d.docs.Write(d.Context(), func(tx channel.Tx) { tx.Patch(path, fields) }); err != nil {
 		d.Fatal(err)
 	}
 }

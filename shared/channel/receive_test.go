@@ -223,9 +223,9 @@ type ledger struct {
 	changed []channel.Change
 }
 
-func (l *ledger) Create(_ context.Context, _ string, f crm.Facts, _ bool) (string, error) {
+func (l *ledger) Create(_ context.Context, _ string, f crm.Facts, _ bool) (string, bool, error) {
 	l.created = append(l.created, f)
-	return fmt.Sprint(len(l.created)), nil
+	return fmt.Sprint(len(l.created)), true, nil
 }
 
 func (l *ledger) Apply(_ context.Context, changes []channel.Change) []error {

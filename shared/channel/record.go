@@ -20,7 +20,8 @@ type CRMRecord struct {
 	CRM          string    `json:"crm"`
 	Ticket       string    `json:"ticket"` // empty until it was created
 	Posted       []string  `json:"posted,omitempty"`
-	Seq          int       `json:"seq"` // of the last operation
+	Told         string    `json:"told,omitempty"` // digest of the description that the ticket had last
+	Seq          int       `json:"seq"`            // of the last operation
 	BlockedUntil time.Time `json:"blocked_until,omitzero"`
 	UpdatedAt    time.Time `json:"updated_at"`
 }

@@ -98,6 +98,9 @@ type Facts struct {
 	At                      time.Time
 }
 
+// Mark is the line by which a description is known as one of the session.
+func (f Facts) Mark() string { return "Session ID: " + f.SessionID + "\n" }
+
 // Description is the first, internal text of the record.
 func (f Facts) Description() string {
 	agent := f.Agent

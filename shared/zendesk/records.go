@@ -25,10 +25,10 @@ const sessionTag = "emailchannel"
 
 // Create implements channel.CRM. The external ID is the session's, by which a
 // ticket is found whose creation was not confirmed.
-func (r *Records) Create(ctx context.Context, key string, f crm.Facts, lookup bool) (string, error) {
+func (r *Records) Create(ctx context.Context, key string, f crm.Facts, lookup bool) (ticketID string, made bool, err error) {
 	if lookup {
 		if id, err := r.find(ctx, f.SessionID); err != nil || id != "" {
-			return id, classify(err)
+			return id, false, classify(err)
 		}
 	}
 	t, err := r.c.CreateTicket(ctx, key, ticket(f))
@@ -36,12 +36,12 @@ func (r *Records) Create(ctx context.Context, key string, f crm.Facts, lookup bo
 	if errors.As(err, &api) && api.Code == "IdempotentRequestError" {
 		// Created under this key with the facts of then.
 		id, err := r.find(ctx, f.SessionID)
-		return id, classify(err)
+		return id, false, classify(err)
 	}
 	if err != nil {
-		return "", classify(err)
+		return "", false, classify(err)
 	}
-	return strconv.FormatInt(t.ID, 10), nil
+	return strconv.FormatInt(t.ID, 10), true, nil
 }
 
 func (r *Records) find(ctx context.Context, session string) (string, error) {
@@ -127,14 +127,25 @@ func (r *Records) update(ctx context.Context, ch channel.Change) (u TicketUpdate
 	if ch.Post != nil {
 		u.Comment = &Comment{Body: ch.Body, Public: ch.Post.Public}
 	}
-	if err := checkComment(u.Comment); err != nil || ch.Post == nil || !ch.Lookup {
+	if err := checkComment(u.Comment); err != nil || !ch.Lookup {
 		return u, false, err
 	}
 	comments, err := r.c.Comments(ctx, id)
+	return u, err == nil && told(ch, comments), err
+}
+
+// told tells whether the comment of a change is there. A description is when
+// it is the last of its session: what it says may have been so before.
+func told(ch channel.Change, comments []Comment) (there bool) {
 	for _, c := range comments {
-		done = done || strings.Contains(c.Body, ch.Post.Link)
+		switch {
+		case ch.Post != nil:
+			there = there || strings.Contains(c.Body, ch.Post.Link)
+		case strings.Contains(c.Body, ch.Facts.Mark()):
+			there = strings.TrimSpace(c.Body) == strings.TrimSpace(ch.Facts.Description())
+		}
 	}
-	return u, done, err
+	return there
 }
 
 const (

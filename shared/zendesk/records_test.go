@@ -18,7 +18,7 @@ func TestALongCommentStopsNoOther(t *testing.T) {
 	var changes []channel.Change
 	for i, text := range []string{strings.Repeat("x", 100<<10), "short", "too long"} {
 		s := "S" + strconv.Itoa(i)
-		ticket := must[string](t)(r.Create(t.Context(), s, crm.Facts{SessionID: s, Subject: strings.Repeat("s", 100<<10)}, false))
+		ticket := create(t, r, crm.Facts{SessionID: s, Subject: strings.Repeat("s", 100<<10)}, true)
 		post := crm.Post{Link: "https://console.example/sessions/" + s + "#m", Text: text}
 		changes = append(changes, channel.Change{Ticket: ticket, Post: &post, Body: post.Body(true)})
 	}
@@ -32,6 +32,42 @@ func TestALongCommentStopsNoOther(t *testing.T) {
 		comments := must[[]zendesk.Comment](t)(a.Comments(t.Context(), id))
 		if there := len(comments) == 2 && strings.HasSuffix(comments[1].Body, ch.Post.Link); there != (i < 2) {
 			t.Errorf("ticket %d has the comment: %v", i, there)
+		}
+	}
+}
+
+// create opens the ticket of a session, or finds it.
+func create(t *testing.T, r *zendesk.Records, f crm.Facts, made bool) string {
+	t.Helper()
+	id, got, err := r.Create(t.Context(), f.SessionID, f, false)
+	if err != nil || got != made {
+		t.Fatalf("made %v, %v", got, err)
+	}
+	return id
+}
+
+// What became of a session is told once, also when the answer to it was lost.
+func TestADescriptionIsToldOnce(t *testing.T) {
+	a := newAccount(t, 0)
+	r := zendesk.NewRecords(a.Client)
+	facts := func(agent string) *crm.Facts { return &crm.Facts{SessionID: "S1", Subject: "Order", Agent: agent} }
+	id := create(t, r, *facts(""), true)
+	if again := create(t, r, *facts("Ana"), false); again != id {
+		t.Fatalf("ticket %s, and %s under the same key", id, again)
+	}
+	for _, step := range []struct {
+		agent    string
+		lookup   bool
+		comments int
+	}{
+		{"", true, 1}, {"Ana", false, 2}, {"Ana", true, 2}, {"Ben", true, 3}, {"Ana", true, 4}, {"Ana", true, 4},
+	} {
+		if err := r.Apply(t.Context(), []channel.Change{{Ticket: id, Facts: facts(step.agent), Lookup: step.lookup}})[0]; err != nil {
+			t.Fatal(err)
+		}
+		n, _ := strconv.ParseInt(id, 10, 64)
+		if list := must[[]zendesk.Comment](t)(a.Comments(t.Context(), n)); len(list) != step.comments {
+			t.Fatalf("%+v: %d comments", step, len(list))
 		}
 	}
 }

@@ -77,7 +77,7 @@ func TestTheCRMIsOutsideOurNetwork(t *testing.T) {
 		}
 		crm, err := (&Clients{Secrets: token{}, storages: s}).CRM(t.Context(), channel.CRMSettings{Kind: "zendesk", BaseURL: test.url, User: "a@b.example", Secret: "crm-token"})
 		if err == nil {
-			_, err = crm.Create(t.Context(), "x", rules.Facts{}, false)
+			_, _, err = crm.Create(t.Context(), "x", rules.Facts{}, false)
 		}
 		if err == nil || errors.Is(err, mailbox.ErrForbiddenHost) != test.forbidden || !strings.Contains(err.Error(), test.told) {
 			t.Errorf("%s: %v", name, err)

@@ -23,6 +23,8 @@ type ServerError struct {
 	Enhanced string // RFC 3463 such as "5.1.1", "" when there is none
 	Message  string
 	Command  string // what was refused: CONNECT, STARTTLS, AUTH, MAIL, RCPT, DATA
+
+	first bool // of a 552 to RCPT: no recipient was taken before, so that it cannot be one too many
 }
 
 // Error is the server's answer after the command's name.
@@ -37,14 +39,14 @@ func (e *ServerError) Error() string {
 }
 
 // Temporary is true for 4xx, and for the 552 by which old servers say that a mail has too many recipients, when it should be
-// 452: the others are for the next mail (RFC 5321 §4.5.3.1.10).
+// 452: the others are for the next mail (RFC 5321 §4.5.3.1.10). To the first recipient it says that the mailbox is full.
 func (e *ServerError) Temporary() bool { return e.Code/100 == 4 || e.tooManyRecipients() }
 
 // Permanent is true for 5xx but for what Temporary takes.
 func (e *ServerError) Permanent() bool { return e.Code/100 == 5 && !e.tooManyRecipients() }
 
 func (e *ServerError) tooManyRecipients() bool {
-	return e.Command == "RCPT" && e.Code == 552 && (e.Enhanced == "" || e.Enhanced == "5.5.3")
+	return e.Command == "RCPT" && e.Code == 552 && !e.first && (e.Enhanced == "" || e.Enhanced == "5.5.3")
 }
 
 // Refusal is a NO or BAD of an IMAP server.
@@ -85,7 +87,15 @@ func serverError(command string, err error) error {
 func mailError(command string, err error) error {
 	err = serverError(command, err)
 	var refused *ServerError
-	if errors.As(err, &refused) && refused.Permanent() {
+	if errors.As(err, &refused) {
+		return permanently(err, refused)
+	}
+	return err
+}
+
+// permanently marks the error as permanent where the answer in it is.
+func permanently(err error, answer *ServerError) error {
+	if answer.Permanent() {
 		return fault.Permanent(err)
 	}
 	return err

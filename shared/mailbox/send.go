@@ -124,16 +124,17 @@ func (t *transfer) options() (*smtp.MailOptions, error) {
 func (t *transfer) recipients() (map[string]*ServerError, error) {
 	var refused map[string]*ServerError
 	var worst error
-	for _, to := range t.envelope.To {
+	for i, to := range t.envelope.To {
 		err := t.conn.client.Rcpt(to, nil)
 		if err == nil {
 			continue
 		}
-		err = mailError("RCPT", err)
 		var answer *ServerError
-		if !errors.As(err, &answer) {
+		if err = serverError("RCPT", err); !errors.As(err, &answer) {
 			return nil, err
 		}
+		answer.first = answer.Code == 552 && len(refused) == i
+		err = permanently(err, answer)
 		if refused == nil {
 			refused = map[string]*ServerError{}
 		}

@@ -183,7 +183,7 @@ func TestEachRecipientHasItsAnswer(t *testing.T) {
 	})
 	sender := mailbox.NewSender(&mailbox.Dialer{AllowInsecure: true})
 	defer sender.Close()
-	receipt, err := sender.Send(t.Context(), server, mailbox.Login{}, envelope(slices.Collect(maps.Keys(answers))...), strings.NewReader(raw(1)))
+	receipt, err := sender.Send(t.Context(), server, mailbox.Login{}, envelope(slices.Sorted(maps.Keys(answers))...), strings.NewReader(raw(1)))
 	if err != nil || len(receipt.Refused) != 5 {
 		t.Fatalf("%+v, %v", receipt, err)
 	}
@@ -202,6 +202,22 @@ func TestEachRecipientHasItsAnswer(t *testing.T) {
 		if got == nil || *got != want.ServerError || got.Temporary() != want.temporary || got.Permanent() == want.temporary {
 			t.Errorf("%s: %+v, want %+v", to, got, want)
 		}
+	}
+}
+
+// A server that says 552 to the only recipient means his mailbox, and there is no next mail for the others.
+func TestFullMailboxWithoutEnhancedCode(t *testing.T) {
+	server := smtpScript(t, func(command string) string {
+		if strings.HasPrefix(command, "RCPT") {
+			return "552 Requested mail action aborted: exceeded storage allocation"
+		}
+		return ""
+	})
+	sender := mailbox.NewSender(&mailbox.Dialer{AllowInsecure: true})
+	defer sender.Close()
+	receipt, err := sender.Send(t.Context(), server, mailbox.Login{}, envelope("a@example.com"), strings.NewReader(raw(1)))
+	if !fault.IsPermanent(err) || receipt.Refused["a@example.com"] == nil || receipt.Refused["a@example.com"].Temporary() {
+		t.Errorf("%+v, %v", receipt, err)
 	}
 }
 

@@ -152,7 +152,7 @@ func result(ctx context.Context, s *suite.Suite, f fed) (Result, error) {
 
 // opened tells whether the rule is one that begins a session.
 func opened(rule string) bool {
-	return slices.Contains([]string{string(thread.RuleNew), string(thread.RuleExpired), string(thread.RuleNotParticipant), string(thread.RuleTokenRefused)}, rule)
+	return slices.Contains([]string{string(thread.RuleNew), string(thread.RuleExpired), string(thread.RuleNotParticipant), string(thread.RuleTokenRefused), string(thread.RuleOurs)}, rule)
 }
 
 // mailOf finds the document of the mail under its Message-ID's fingerprint, or

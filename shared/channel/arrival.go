@@ -53,7 +53,7 @@ func (a *arrival) store(ctx context.Context, tx Tx) ([]History, error) {
 		return nil, nil
 	}
 	d := a.decide(k)
-	if d.Join == "" && !a.report() {
+	if d.Join == "" && !a.report() && k.sentFrom == "" {
 		if d, err = a.byToken(ctx, tx, &k, d); err != nil {
 			return nil, err
 		}
@@ -127,7 +127,7 @@ func (a *arrival) decide(k known) thread.Decision {
 		}
 	}
 	for _, id := range k.ancestors {
-		if s := k.current(k.mails[id]); s != nil {
+		if s := k.current(k.mails[id]); s != nil && (k.sentFrom == "" || s.Queue == k.queue) {
 			cs = append(cs, thread.Candidate{By: id, Session: thread.Session{ID: s.ID, Participants: s.Participants}})
 		}
 	}
@@ -135,6 +135,9 @@ func (a *arrival) decide(k known) thread.Decision {
 		cs = append(cs, thread.Candidate{By: a.mail.MessageID, Own: true, Session: thread.Session{ID: s.ID, Participants: s.Participants}})
 	}
 	d := thread.Decide(m, cs)
+	if k.sentFrom != "" && d.Join == "" && d.Linked == "" {
+		d.Linked, d.Rule = k.sentFrom, thread.RuleOurs
+	}
 	if d.Join != "" && a.report() {
 		d.Rule = thread.RuleBounced
 	}

@@ -16,6 +16,8 @@ type known struct {
 	mails     map[string]*Mail // by Message-ID, nil where there is none
 	sessions  map[string]*Session
 	about     *Outbound // the mail of ours that a report is about
+	sentFrom  string    // the session that it was sent from, when it is ours and came to another queue,
+	queue     string    // which is this one
 }
 
 func (a *arrival) recall(ctx context.Context, tx Tx) (known, error) {
@@ -26,7 +28,7 @@ func (a *arrival) recall(ctx context.Context, tx Tx) (known, error) {
 		nearest = append([]string{m.Report.OriginalMessageID}, nearest...)
 	}
 	k.ancestors = thread.Ancestors(m.MessageID, nearest, m.References)
-	docs := make([]Mail, len(k.ancestors)+2)
+	docs := make([]Mail, len(k.ancestors)+1)
 	refs := []*Ref{{Path: mailPath(k.id), Into: &docs[0]}}
 	for i, id := range k.ancestors {
 		refs = append(refs, &Ref{Path: mailPath(email.Fingerprint(id)), Into: &docs[i+1]})
@@ -39,13 +41,8 @@ func (a *arrival) recall(ctx context.Context, tx Tx) (known, error) {
 	}
 	if k.own != nil && k.own.State != Announced && m.HasMessageID && !a.same(k.own) {
 		// A different mail under a known Message-ID is told apart by its content.
-		k.id, k.own = m.ContentFingerprint, nil
-		last := &Ref{Path: mailPath(k.id), Into: &docs[len(docs)-1]}
-		if err := tx.Get(ctx, last); err != nil {
+		if err := k.byContent(ctx, tx, m); err != nil {
 			return k, err
-		}
-		if last.Found {
-			k.own = &docs[len(docs)-1]
 		}
 	}
 	for i, id := range k.ancestors {
@@ -56,7 +53,33 @@ func (a *arrival) recall(ctx context.Context, tx Tx) (known, error) {
 	if err := k.loadSessions(ctx, tx); err != nil {
 		return k, err
 	}
+	if a.sentElsewhere(&k) {
+		if err := k.byContent(ctx, tx, m); err != nil {
+			return k, err
+		}
+	}
 	return k, a.recallOriginal(ctx, tx, &k)
+}
+
+// byContent takes the mail for another than that of its Message-ID.
+func (k *known) byContent(ctx context.Context, tx Tx, m *email.Mail) error {
+	k.id, k.own = m.ContentFingerprint, nil
+	own, err := get[Mail](ctx, tx, mailPath(k.id))
+	k.own = own
+	return err
+}
+
+// sentElsewhere notes that the mail was sent from another queue. What agents write to a queue's address, or copy it in
+// on, is in its mailbox like anybody's mail, and not only in the session that it left from.
+func (a *arrival) sentElsewhere(k *known) bool {
+	q, ok := a.cat.QueueOf(a.Account)
+	if !ok || k.own == nil || k.own.Direction != Out {
+		return false
+	}
+	if s := k.current(k.own); s != nil && s.Queue != q.ID {
+		k.sentFrom, k.queue = s.ID, q.ID
+	}
+	return k.sentFrom != ""
 }
 
 // loadSessions reads the sessions that the mails belong to, following merges.

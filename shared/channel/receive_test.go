@@ -332,3 +332,64 @@ func TestASessionTooLargeToMerge(t *testing.T) {
 	}
 	d.message(first, email.Fingerprint("c@customer.example"))
 }
+
+// sentMail is a mail of ours as its server delivers it.
+func (d *desks) sentMail(o channel.Outbound) string {
+	d.Helper()
+	r, err := d.archive.Open(d.Context(), o.Object)
+	if err != nil {
+		d.Fatal(err)
+	}
+	defer r.Close()
+	b, err := io.ReadAll(r)
+	if err != nil {
+		d.Fatal(err)
+	}
+	return string(b)
+}
+
+// What one queue writes to another is in the other's mailbox, and the answer to it in the first one's session.
+func TestMailBetweenQueues(t *testing.T) {
+	d := newDesks(t)
+	dora := channel.Actor{ID: "dora@example.com", Role: channel.RoleAgent}
+	id := d.inbound("support")
+	arrive := func(account, raw string) {
+		t.Helper()
+		for range 2 { // a second delivery changes nothing
+			if err := d.receive(d.archive).Handle(t.Context(), d.mail(account, raw), 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	sessions := func(queue string) []channel.Session {
+		t.Helper()
+		p, err := d.read.Sessions(t.Context(), sam, channel.Filter{Queue: queue}, channel.PageRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.Items
+	}
+	asked, err := d.desk.Reply(t.Context(), ana, id, channel.Words{Key: "k", Text: "We look into it.", Cc: []email.Address{{Addr: "billing@example.com"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	arrive("support", d.sentMail(asked.Outbound)) // our own mailbox: one message
+	arrive("billing", d.sentMail(asked.Outbound))
+	b := sessions("billing")
+	if len(b) != 1 || b[0].Linked != id || b[0].Messages != 1 || b[0].Consumer.Addr != "support@example.com" || len(sessions("support")) != 1 || sessions("support")[0].Messages != 2 {
+		t.Fatalf("%+v\n%+v", b, sessions("support"))
+	}
+	answer, err := d.desk.Reply(t.Context(), dora, b[0].ID, channel.Words{Key: "k", Text: "It is paid."})
+	if err != nil {
+		t.Fatal(err)
+	}
+	arrive("support", d.sentMail(answer.Outbound))
+	s := sessions("support")
+	if len(s) != 1 || s[0].Messages != 3 || len(sessions("billing")) != 1 || sessions("billing")[0].Messages != 2 {
+		t.Errorf("%+v\n%+v", s, sessions("billing"))
+	}
+	msgs, err := d.read.Messages(t.Context(), sam, b[0].ID, channel.PageRequest{})
+	if err != nil || len(msgs.Items) != 2 || !slices.ContainsFunc(msgs.Items, func(m channel.Message) bool { return m.NoAnswer == "own address" }) {
+		t.Errorf("a machine would answer our own mail: %+v, %v", msgs, err)
+	}
+}

@@ -105,7 +105,7 @@ func (t *again) decided() string {
 
 func decisionText(rule thread.Rule, session string) string {
 	switch rule {
-	case thread.RuleNew, thread.RuleNotParticipant, thread.RuleTokenRefused, thread.RuleExpired:
+	case thread.RuleNew, thread.RuleNotParticipant, thread.RuleTokenRefused, thread.RuleExpired, thread.RuleOurs:
 		return "begins a session: " + string(rule)
 	}
 	return "joins session " + session + ": " + string(rule)

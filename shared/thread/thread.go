@@ -50,6 +50,7 @@ const (
 	RuleTokenRefused   Rule = "token-refused"   // a token that CH-5 does not accept
 	RuleNotParticipant Rule = "not-participant" // the sender takes no part in the thread
 	RuleExpired        Rule = "expired"         // the session is closed for good (SE-5)
+	RuleOurs           Rule = "ours"            // an agent of another queue wrote it
 )
 
 // Session is what the decision needs of a session that the mail may join.

@@ -83,11 +83,12 @@ func (s *Suite) setClock(w http.ResponseWriter, r *http.Request) {
 		s.Clock.Freeze(*req.Freeze)
 	}
 	if req.Advance > 0 {
-		s.Clock.Advance(time.Duration(req.Advance))
-		if err := s.saveClock(); err != nil {
+		// First, as what is stored on the way would be in the future of a suite that is killed there.
+		if err := s.saveClock(s.Clock.Offset() + time.Duration(req.Advance)); err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
+		s.Clock.Advance(time.Duration(req.Advance))
 		if s.firestore != nil {
 			s.firestore.Sweep(s.Clock.Now())
 		}

@@ -330,7 +330,7 @@ func (s *Suite) Close() error {
 	if s.temporary {
 		errs = append(errs, os.RemoveAll(s.dir))
 	} else if s.bell != nil { // the directory was opened, and is not another suite's
-		errs = append(errs, s.saveClock())
+		errs = append(errs, s.saveClock(s.Clock.Offset()))
 	}
 	return errors.Join(errs...)
 }
@@ -360,8 +360,9 @@ func (s *Suite) loadClock() error {
 	return nil
 }
 
-func (s *Suite) saveClock() error {
-	b, err := json.Marshal(struct{ Offset time.Duration }{s.Clock.Offset()})
+// saveClock writes down the clock as it is, or is to be.
+func (s *Suite) saveClock(offset time.Duration) error {
+	b, err := json.Marshal(struct{ Offset time.Duration }{offset})
 	if err != nil {
 		return err
 	}

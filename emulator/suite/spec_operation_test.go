@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// How it is run. OP-4 is TestKillAtEveryStep and TestWhateverHappens.
+// How it is run. OP-4 is TestKillAtEveryStep and TestWhateverHappens, in package kill.
 func specOperation(t *testing.T) {
 	w := site(t, withCRM(nil))
 	w.row("OP-2", everythingRuns)

@@ -33,7 +33,7 @@ import (
 // ID. It acts from outside only: SMTP and IMAP as customers do, the API as
 // agents and admins do, the CRM fake, Cloud Storage and the suite's own clock
 // and faults. Rows that need more than one walk through a suite are shown by
-// TestKillAtEveryStep and TestWhateverHappens.
+// TestKillAtEveryStep and TestWhateverHappens, in package kill.
 //
 // Each group has a suite of its own. They mostly wait, for settings to be in
 // force and for batches to be gathered, so that more run at a time than there

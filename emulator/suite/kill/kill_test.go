@@ -1,4 +1,4 @@
-package suite_test
+package kill_test
 
 import (
 	"bytes"
@@ -19,11 +19,15 @@ import (
 	"time"
 
 	"emailchannel.dev/emailchannel/emulator/faults"
+	"emailchannel.dev/emailchannel/emulator/suite"
 	"emailchannel.dev/emailchannel/shared/channel"
 	"emailchannel.dev/emailchannel/shared/session"
 )
 
-const killsPerStep = 3
+const (
+	killsPerStep = 3
+	abreast      = 5 // worlds at a time: half of each one's time is waiting, for batches, leases and retries
+)
 
 // TestKillAtEveryStep shows OP-4, and CR-6 and AG-3 under crashes: it ends the
 // functions process at each named step, three times within 200 mails, with
@@ -38,17 +42,23 @@ func TestKillAtEveryStep(t *testing.T) {
 	var mu sync.Mutex
 	rows := map[string]string{}
 	t.Run("killed", func(t *testing.T) {
+		places := make(chan struct{}, abreast)
+		var wg sync.WaitGroup
 		for i, step := range steps {
-			t.Run(step, func(t *testing.T) {
-				t.Parallel()
-				begin := time.Now()
-				w := start(t, true)
-				r := w.workload(step, generate(t, mails, uint64(i+1)))
-				mu.Lock()
-				defer mu.Unlock()
-				rows[step] = fmt.Sprintf("%-18s %5d %9d %6d %8d %10d %8.1f", step, r.kills, r.restarts, mails, r.sessions, r.uncertain, time.Since(begin).Seconds())
+			places <- struct{}{}
+			wg.Go(func() {
+				defer func() { <-places }()
+				t.Run(step, func(t *testing.T) {
+					begin := time.Now()
+					w := start(t, true)
+					r := w.workload(step, generate(t, mails, uint64(i+1)))
+					mu.Lock()
+					defer mu.Unlock()
+					rows[step] = fmt.Sprintf("%-18s %5d %9d %6d %8d %10d %8.1f", step, r.kills, r.restarts, mails, r.sessions, r.uncertain, time.Since(begin).Seconds())
+				})
 			})
 		}
+		wg.Wait()
 	})
 	t.Logf("%-18s %5s %9s %6s %8s %10s %8s", "step", "kills", "restarts", "mails", "sessions", "uncertain", "seconds")
 	for _, step := range steps {
@@ -66,7 +76,7 @@ var (
 func sourceSteps(t *testing.T) []string {
 	t.Helper()
 	var out []string
-	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir("../../..", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || !strings.Contains(path, "/shared/") && !strings.Contains(path, "/functions/") {
 			return err
 		}
@@ -166,7 +176,9 @@ func (w *world) provider(l letter) {
 	w.t.Helper()
 	const key = "a push key of enough bytes"
 	id := w.Inboxes()[l.to]
-	w.call("PUT", "/v1/accounts/"+id, "", w.form(id, func(m map[string]any) { m["push_key"] = key }))
+	w.call("PUT", "/v1/accounts/"+id, "", map[string]any{
+		"service": "imap", "user": l.to, "address": l.to, "password": "demo", "incoming": server(w.Addrs.IMAP), "outgoing": server(w.Addrs.SMTP), "push_key": key,
+	})
 	at := w.Clock.Now().Unix()
 	mac := hmac.New(sha256.New, []byte(key))
 	fmt.Fprintf(mac, "%d.%s", at, l.raw)
@@ -238,9 +250,28 @@ func (w *world) purged() {
 	})
 	for _, prefix := range []string{"raw/", "parts/", "out/"} {
 		if left := w.objects(prefix); len(left) > 0 {
-			w.t.Errorf("%d objects left: %+v", len(left), left[0])
+			w.t.Errorf("%d objects left: %s", len(left), left[0])
 		}
 	}
+}
+
+// objects are the names of the archive's that begin with prefix.
+func (w *world) objects(prefix string) []string {
+	w.t.Helper()
+	resp, err := http.Get("http://" + w.Addrs.Storage + "/storage/v1/b/" + suite.Bucket + "/o?maxResults=5000&prefix=" + prefix)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var page struct{ Items []struct{ Name string } }
+	if err := json.NewDecoder(resp.Body).Decode(&page); err != nil || resp.StatusCode != http.StatusOK {
+		w.t.Fatalf("list %s: %s, %v", prefix, resp.Status, err)
+	}
+	var out []string
+	for _, o := range page.Items {
+		out = append(out, o.Name)
+	}
+	return out
 }
 
 // desk has agents answer n sessions.
@@ -270,15 +301,17 @@ func (w *world) replied(s state) {
 	}
 }
 
+// server is one of the suite's as an account names it.
+func server(addr string) channel.Server {
+	var s channel.Server
+	s.Host, s.Security = "127.0.0.1", "none"
+	fmt.Sscanf(addr, "127.0.0.1:%d", &s.Port)
+	return s
+}
+
 // admin saves an account, and removes a queue with sessions in it.
 func (w *world) admin() {
 	w.t.Helper()
-	server := func(addr string) channel.Server {
-		var s channel.Server
-		s.Host, s.Security = "127.0.0.1", "none"
-		fmt.Sscanf(addr, "127.0.0.1:%d", &s.Port)
-		return s
-	}
 	const user = "robot@example.com"
 	w.call("PUT", "/v1/accounts/no-answer", "", map[string]any{"user": user, "address": user, "outbound_only": true, "outgoing": server(w.Addrs.SMTP), "password": "demo"})
 	w.call("PUT", "/v1/queues/short-lived", "", map[string]any{"name": "Short-lived", "language": "en", "on": true, "order": 9, "accounts": []string{}, "hours": map[string]any{"zone": "UTC"}})

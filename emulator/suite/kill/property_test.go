@@ -1,4 +1,4 @@
-package suite_test
+package kill_test
 
 import (
 	"fmt"

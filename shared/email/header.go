@@ -41,6 +41,8 @@ func (h header) all(key string) []string {
 	return vs
 }
 
+var byteOrderMark = []byte("\ufeff")
+
 // headerReader gathers fields line by line; next and ahead are the input, note is told each repair.
 type headerReader struct {
 	fields header
@@ -72,6 +74,11 @@ func (hr *headerReader) add(text, ahead []byte) (done, keep bool) {
 func (hr *headerReader) addPiece(text, ahead []byte) (done, keep bool) {
 	if len(text) == 0 {
 		return false, false
+	}
+	// A program that saves its mail with a byte order mark has a server put trace fields before it.
+	if rest, ok := bytes.CutPrefix(text, byteOrderMark); ok && nameLength(rest) > 0 {
+		hr.note("byte-order-mark-in-header")
+		text = rest
 	}
 	if text[0] == ' ' || text[0] == '\t' {
 		if len(hr.fields) == 0 {

@@ -138,8 +138,8 @@ func (d Destination) checkS3(bad *Invalid, at string) {
 	if !s3Bucket.MatchString(d.Bucket) || strings.Contains(d.Bucket, "..") {
 		bad.add(at+"bucket", "%q is no name of an S3 bucket", d.Bucket)
 	}
-	if d.Endpoint != "" && (!isURL(d.Endpoint) || strings.ContainsAny(d.Endpoint, "?#@")) {
-		bad.add(at+"endpoint", "%q is no http or https address", d.Endpoint)
+	if d.Endpoint != "" && (!isURL(d.Endpoint) || strings.ContainsAny(d.Endpoint, "?#@") || strings.Count(strings.Trim(d.Endpoint, "/"), "/") > 2) {
+		bad.add(at+"endpoint", "%q is no http or https address of a server, without a path", d.Endpoint)
 	}
 	switch {
 	case d.Region == "" && d.Endpoint == "":

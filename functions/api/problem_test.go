@@ -24,6 +24,7 @@ func TestProblems(t *testing.T) {
 	c.configure()
 	id := c.inbound(1)
 	key := []string{"Idempotency-Key", "k"}
+	long := strings.Repeat("x", 2001)
 	for _, x := range []struct {
 		name      string
 		status    int
@@ -48,6 +49,13 @@ func TestProblems(t *testing.T) {
 		{name: "no text in an ID", status: 404, who: "adam", method: "GET", path: "/v1/accounts/%FF"},
 		{name: "no text in a message's ID", status: 404, who: "ana", method: "GET", path: "/v1/sessions/" + id + "/messages/%FF/raw"},
 		{name: "a replay of nothing", status: 422, who: "adam", method: "POST", path: "/v1/mails/replay", body: obj{}, wantField: "mail"},
+		{name: "a user's ID that no document has", status: 422, who: "adam", method: "PUT", path: "/v1/agents/__x@y.example", body: obj{"name": "x", "role": "agent"}, wantField: "id"},
+		{name: "a user's long ID", status: 422, who: "adam", method: "PUT", path: "/v1/agents/" + long + "@y.example", body: obj{"name": "x", "role": "agent"}, wantField: "id"},
+		{name: "an endless alias", status: 422, who: "adam", method: "PUT", path: "/v1/agents/x@y.example", body: obj{"name": "x", "role": "agent", "alias": long + "@y.example"}, wantField: "alias"},
+		{name: "an endless address", status: 422, who: "adam", method: "POST", path: "/v1/erasures", body: obj{"address": long + "@y.example"}, wantField: "address"},
+		{name: "an endless recipient", status: 422, who: "ana", method: "POST", path: "/v1/sessions/" + id + "/reply", body: obj{"text": "x", "to": []obj{{"addr": long + "@y.example"}}}, header: key, wantField: "to[0].addr"},
+		{name: "an endless name", status: 422, who: "ana", method: "POST", path: "/v1/sessions/" + id + "/reply", body: obj{"text": "x", "cc": []obj{{"addr": "a@y.example", "name": long}}}, header: key, wantField: "cc[0].name"},
+		{name: "an endless subject", status: 422, who: "ana", method: "POST", path: "/v1/sessions", body: obj{"queue": "support", "text": "x", "subject": long, "to": []obj{{"addr": "a@y.example"}}}, header: key, wantField: "subject"},
 		{name: "form", status: 415, who: "ana", method: "POST", path: "/v1/sessions/" + id + "/assign", body: "agent=me", header: []string{"Content-Type", "application/x-www-form-urlencoded"}},
 		{name: "too large", status: 413, who: "ana", method: "POST", path: "/v1/sessions/" + id + "/note", body: obj{"text": strings.Repeat("x", maxBody)}, header: key},
 		{name: "no JSON", status: 400, who: "ana", method: "POST", path: "/v1/sessions/" + id + "/assign", body: `{"agent":`},

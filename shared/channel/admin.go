@@ -131,7 +131,10 @@ func settings(ctx context.Context, r Reader) (*Settings, error) {
 // on the servers and in the queues is taken up at once.
 func (a *Admin) PutSettings(ctx context.Context, s Settings, token string) (*Settings, error) {
 	s.CRM.complete()
-	if err := s.check(); err != nil {
+	var bad Invalid
+	_ = bad.under("", s.check())
+	bad.line("crm_token", token, maxSecret)
+	if err := bad.err(); err != nil {
 		return nil, err
 	}
 	if err := a.only.check(ctx, a.Docs, thingID{Thing: ThingSettings}); err != nil { // before the token is stored; the transaction does it again
@@ -215,11 +218,14 @@ func (a *Admin) follow(ctx context.Context, on bool) error {
 		a.Bus.Publish(ctx, event.TopicQueue, event.Encode(event.Queue{})))
 }
 
+// maxURL is the longest address of a web server, in bytes.
+const maxURL = 2000
+
 // isURL tells whether s is the address of a web server, without a user and
 // password: addresses are shown, and stand in the audit log.
 func isURL(s string) bool {
 	u, err := url.Parse(s)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil
+	return err == nil && len(s) <= maxURL && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil
 }
 
 var secretName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,255}$`) // of Secret Manager
@@ -245,6 +251,7 @@ func (s Settings) check() error {
 		if s.CRM.User == "" {
 			bad.add("crm.user", "missing")
 		}
+		bad.line("crm.user", s.CRM.User, serviceNames)
 	default:
 		bad.add("crm.kind", "%q is neither zendesk nor none", s.CRM.Kind)
 	}

@@ -80,6 +80,21 @@ func TestTheCRMTokenIsNoOtherSecret(t *testing.T) {
 	}
 }
 
+func TestSettingsAreBounded(t *testing.T) {
+	d := newDesks(t)
+	long := strings.Repeat("x", 70<<10)
+	s := channel.Defaults()
+	s.ConsoleURL, s.CRM.Kind, s.CRM.BaseURL, s.CRM.User = "https://"+long, "zendesk", "https://"+long, long
+	if _, err := d.admin.PutSettings(t.Context(), s, long); !slices.Equal(fields(err), []string{"console_url", "crm.base_url", "crm.user", "crm_token"}) {
+		t.Errorf("%v", fields(err))
+	}
+	st := channel.Storage{Destination: channel.Destination{Kind: channel.KindS3, Bucket: "mail", Endpoint: "https://s3.example.com/path"}}
+	storage := channel.AdminStorage{Admin: &d.admin}
+	if _, err := storage.PutStorage(t.Context(), st, `{"access_key":"a","secret_key":"`+long+`"}`); !slices.Equal(fields(err), []string{"credentials", "destination.endpoint"}) {
+		t.Errorf("%v", fields(err))
+	}
+}
+
 // What stands in an address is shown, exported and in the audit log.
 func TestAddressesHaveNoPasswords(t *testing.T) {
 	d := newDesks(t)
@@ -217,9 +232,15 @@ func TestBadAccounts(t *testing.T) {
 		"many folders":   {"x", func(f *channel.AccountForm) { f.Folders = slices.Repeat([]string{"A"}, 51) }, []string{"folders"}},
 		"many servers":   {"x", func(f *channel.AccountForm) { f.AuthServers = slices.Repeat([]string{"a.example"}, 51) }, []string{"auth_servers"}},
 		"a folder twice": {"x", func(f *channel.AccountForm) { f.Folders = []string{"INBOX", "Support", "inbox", "Support"} }, []string{"folders[2]", "folders[3]"}},
-		"injection":      {"x", func(f *channel.AccountForm) { f.Folders = []string{"A\r\nB"} }, []string{"folders[0]"}},
-		"no password":    {"x", func(f *channel.AccountForm) { f.Password = "" }, []string{"password"}},
-		"AC-4":           {"support", func(f *channel.AccountForm) { f.Address, f.OutboundOnly = "support@example.com", true }, []string{"outbound_only"}},
+		"endless": {"x", func(f *channel.AccountForm) {
+			long := strings.Repeat("x", 70<<10)
+			f.Incoming.Host, f.Outgoing.Host, f.OAuth, f.DKIM = long, long, channel.OAuth{TokenURL: long, ClientID: long, Scope: long}, channel.DKIM{Domain: "example.com", Selector: long}
+			f.Credentials = channel.Credentials{Password: long, RefreshToken: long, ClientSecret: long, DKIMKey: long, PushKey: long}
+		}, []string{"client_secret", "dkim.selector", "dkim_key", "dkim_key", "incoming.host", "oauth.client_id", "oauth.scope", "oauth.token_url", "outgoing.host", "password", "push_key", "refresh_token"}},
+		"a password with the end of its line": {"x", func(f *channel.AccountForm) { f.Password = "demo\n" }, []string{"password"}},
+		"injection":                           {"x", func(f *channel.AccountForm) { f.Folders = []string{"A\r\nB"} }, []string{"folders[0]"}},
+		"no password":                         {"x", func(f *channel.AccountForm) { f.Password = "" }, []string{"password"}},
+		"AC-4":                                {"support", func(f *channel.AccountForm) { f.Address, f.OutboundOnly = "support@example.com", true }, []string{"outbound_only"}},
 	} {
 		f := form()
 		c.f(&f)

@@ -112,7 +112,7 @@ func (a *Admin) PutAccount(ctx context.Context, id string, f AccountForm) (*Acco
 		return nil, err
 	}
 	var bad Invalid
-	for _, err := range []error{a.admit(ctx, a.Docs, acc), acc.needs(have.with(f.Credentials))} {
+	for _, err := range []error{a.admit(ctx, a.Docs, acc), f.Credentials.check(), acc.needs(have.with(f.Credentials))} {
 		if err := bad.under("", err); err != nil {
 			return nil, err
 		}
@@ -355,7 +355,7 @@ func (e *Invalid) folders(list []string) {
 }
 
 func (e *Invalid) server(field string, s Server) {
-	if s.Host == "" || strings.ContainsFunc(s.Host, func(r rune) bool { return r <= ' ' || strings.ContainsRune("/@[]", r) }) {
+	if s.Host == "" || len(s.Host) > serviceNames || strings.ContainsFunc(s.Host, func(r rune) bool { return r <= ' ' || strings.ContainsRune("/@[]", r) }) {
 		e.add(field+".host", "%q is not a host name", s.Host)
 	}
 	if s.Port < 1 || s.Port > 65535 {
@@ -367,7 +367,10 @@ func (e *Invalid) server(field string, s Server) {
 func (e *Invalid) login(acc Account) {
 	how := cmp.Or(acc.Auth, AuthPassword)
 	e.oneOf("auth", string(how), string(AuthPassword), string(AuthXOAuth2), string(AuthBearer))
+	e.line("oauth.client_id", acc.OAuth.ClientID, serviceNames)
+	e.line("oauth.scope", acc.OAuth.Scope, maxURL)
 	if how == AuthPassword {
+		e.line("oauth.token_url", acc.OAuth.TokenURL, maxURL)
 		return
 	}
 	if !isURL(acc.OAuth.TokenURL) {
@@ -388,7 +391,7 @@ func (e *Invalid) dkim(acc Account) {
 	if _, domain, _ := strings.Cut(acc.Address, "@"); d.Domain == "" || domain != d.Domain && !strings.HasSuffix(domain, "."+d.Domain) {
 		e.add("dkim.domain", "%q is not the domain of %s or above it", d.Domain, acc.Address)
 	}
-	if d.Selector == "" || strings.ContainsFunc(d.Selector, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(";=/@", r) }) {
+	if d.Selector == "" || len(d.Selector) > serviceNames || strings.ContainsFunc(d.Selector, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(";=/@", r) }) {
 		e.add("dkim.selector", "%q is no selector (RFC 6376 3.1)", d.Selector)
 	}
 }

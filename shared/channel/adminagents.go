@@ -48,7 +48,7 @@ func (a *Admin) Agent(ctx context.Context, id string) (*Agent, error) {
 func (a *Admin) PutAgent(ctx context.Context, id string, f AgentForm) (*Agent, error) {
 	id = email.Normalize(id)
 	if !plainID(id) { // not for a path
-		return nil, f.check(id)
+		return nil, &Invalid{[]Field{{"id", fmt.Sprintf("%q is no email address that can be a user's", id)}}}
 	}
 	var ag Agent
 	err := a.save(ctx, thingID{ThingAgent, id}, func(ctx context.Context, tx *edit, now time.Time) error {

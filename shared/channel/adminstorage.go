@@ -99,7 +99,9 @@ func (a *Admin) checkStorage(ctx context.Context, s Storage, credentials string)
 		if !strings.HasPrefix(secret, storageSecrets) {
 			bad.add("destination.secret", "credentials are only stored under a name that begins with %s", storageSecrets)
 		}
-		if !isS3Key(credentials) {
+		if len(credentials) > 2*maxSecret {
+			bad.add("credentials", "must have at most %d bytes", 2*maxSecret)
+		} else if !isS3Key(credentials) {
 			bad.add("credentials", "must be JSON with access_key and secret_key")
 		}
 	case secretName.MatchString(secret):

@@ -28,6 +28,26 @@ func ParseCredentials(secret string) Credentials {
 	return Credentials{Password: secret}
 }
 
+// Bounds of a secret, in bytes; Secret Manager takes 64 KiB of all together.
+const (
+	maxSecret = 8 << 10
+	maxPEM    = 16 << 10
+)
+
+// check names what no server could take. The end of a line comes with a
+// password from the clipboard, and nobody sees it.
+func (c Credentials) check() error {
+	var bad Invalid
+	for _, f := range c.each() {
+		if f.value != &c.DKIMKey {
+			bad.line(f.name, *f.value, maxSecret)
+		} else if len(c.DKIMKey) > maxPEM {
+			bad.add(f.name, "must have at most %d bytes", maxPEM)
+		}
+	}
+	return bad.err()
+}
+
 // Encode makes the content of the secret: JSON, or just the password where
 // there is nothing else.
 func (c Credentials) Encode() string {

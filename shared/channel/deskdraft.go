@@ -29,6 +29,8 @@ type outgoing struct {
 const (
 	maxRecipients = 100
 	maxKey        = 200
+	maxAddress    = 320       // bytes of an address, and of the name beside it
+	maxSubject    = 998       // bytes: a line of RFC 5322 2.1.1, were it not folded
 	maxWords      = 400 << 10 // bytes of text and of HTML; both fit a document of 1 MiB
 )
 
@@ -176,6 +178,7 @@ func (w Words) check() *Invalid {
 	if len(w.Text) > maxWords || len(w.HTML) > maxWords {
 		bad.add("text", "text and html may have %d bytes each", maxWords)
 	}
+	bad.line("subject", w.Subject, maxSubject)
 	bad.enclosures(w)
 	bad.recipients("to", w.To)
 	bad.recipients("cc", w.Cc)
@@ -190,11 +193,12 @@ func (e *Invalid) recipients(field string, list []email.Address) {
 		if !isAddress(a.Addr) {
 			e.add(fmt.Sprintf("%s[%d].addr", field, i), "%q is not an address", a.Addr)
 		}
+		e.line(fmt.Sprintf("%s[%d].name", field, i), a.Name, maxAddress)
 	}
 }
 
 // isAddress tells whether s is one plain address and nothing else.
 func isAddress(s string) bool {
 	list := email.ParseAddressList(s)
-	return len(list) == 1 && list[0].Addr == s && list[0].Name == "" && !strings.ContainsAny(s, " \r\n\t<>,;/") && strings.Count(s, "@") == 1
+	return len(s) <= maxAddress && len(list) == 1 && list[0].Addr == s && list[0].Name == "" && !strings.ContainsAny(s, " \r\n\t<>,;/") && strings.Count(s, "@") == 1
 }

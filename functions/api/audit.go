@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"emailchannel.dev/emailchannel/shared/channel"
+	"emailchannel.dev/emailchannel/shared/email"
 )
 
 // auditView is an entry without what only preconditions need.
@@ -17,7 +18,7 @@ func (s *server) listAudit(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := channel.AuditFilter{Kind: channel.Thing(q["kind"]), Thing: q["thing"], Actor: q["actor"]}
+	f := channel.AuditFilter{Kind: channel.Thing(q["kind"]), Thing: q["thing"], Actor: email.Normalize(q["actor"])}
 	var bad channel.Invalid
 	times(q, &bad, moment{"from", &f.From}, moment{"before", &f.Before})
 	if len(bad.Fields) > 0 {

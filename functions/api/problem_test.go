@@ -121,6 +121,18 @@ func TestMethodNotAllowedNamesTheMethods(t *testing.T) {
 	}
 }
 
+// Addresses are one however they are written, in filters as in paths.
+func TestFiltersTakeAddressesInAnyCase(t *testing.T) {
+	c := newClient(t)
+	c.configure()
+	c.want(200, "ana", "POST", "/v1/sessions/"+c.inbound(1)+"/assign", obj{"agent": "me"})
+	for _, path := range []string{"/v1/sessions?agent=ANA@Example.com", "/v1/sessions?address=Cleo@Customer.example", "/v1/audit?limit=1&actor=Adam@Example.com"} {
+		if items := c.want(200, "sam", "GET", path, nil)["items"].([]any); len(items) != 1 {
+			t.Errorf("%s: %v", path, items)
+		}
+	}
+}
+
 func TestRequestIDs(t *testing.T) {
 	c := newClient(t)
 	_, h, _ := c.do("adam", "GET", "/v1/settings", nil, requestID, "abc-1")

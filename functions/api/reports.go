@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"emailchannel.dev/emailchannel/shared/channel"
+	"emailchannel.dev/emailchannel/shared/email"
 	"emailchannel.dev/emailchannel/shared/report"
 )
 
@@ -94,7 +95,7 @@ func reportQuery(q map[string]string, by string) channel.ReportQuery {
 	if v, ok := q["by"]; ok {
 		by = v
 	}
-	return channel.ReportQuery{Queue: q["queue"], Agent: q["agent"], By: strings.FieldsFunc(by, func(r rune) bool { return r == ',' })}
+	return channel.ReportQuery{Queue: q["queue"], Agent: email.Normalize(q["agent"]), By: strings.FieldsFunc(by, func(r rune) bool { return r == ',' })}
 }
 
 // wantsCSV tells whether the caller asks for CSV rather than JSON.

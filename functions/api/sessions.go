@@ -15,10 +15,7 @@ func (s *server) listSessions(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := channel.Filter{State: session.State(q["state"]), Queue: q["queue"], Agent: q["agent"], Address: q["address"]}
-	if f.Agent == "me" {
-		f.Agent = c.who.ID
-	}
+	f := channel.Filter{State: session.State(q["state"]), Queue: q["queue"], Agent: c.agent(q["agent"]), Address: q["address"]}
 	var bad channel.Invalid
 	if _, ok := q["waiting"]; ok {
 		f.Waiting = new(bool)

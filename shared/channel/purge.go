@@ -38,10 +38,8 @@ const (
 	Purged  Retention = "purged"  // its content is gone
 )
 
-// purgeFor bounds the work on one query; the next sweep goes on.
+// purgeFor bounds one run; the next sweep goes on.
 const purgeFor = 2 * time.Minute
-
-func purgeUntil() time.Time { return time.Now().Add(purgeFor) }
 
 // Handle makes one run.
 func (p *Purge) Handle(ctx context.Context) error {
@@ -49,17 +47,25 @@ func (p *Purge) Handle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	errs := []error{p.released(ctx), p.begun(ctx), p.uploads(ctx, cat)}
-	if cutoff, ok := cat.Storage.Period.Cutoff(p.Now()); ok {
-		errs = append(errs, p.mails(ctx, Stored, cutoff), p.mails(ctx, Suppressed, cutoff), p.notes(ctx, cutoff), p.quarantined(ctx, cutoff))
+	steps := []func(time.Time) error{
+		func(until time.Time) error { return p.released(ctx, until) },
+		func(until time.Time) error { return p.begun(ctx, until) },
+		func(until time.Time) error { return p.uploads(ctx, cat, until) },
 	}
-	return errors.Join(errs...)
+	if cutoff, ok := cat.Storage.Period.Cutoff(p.Now()); ok {
+		steps = append(steps,
+			func(until time.Time) error { return p.mails(ctx, Stored, cutoff, until) },
+			func(until time.Time) error { return p.mails(ctx, Suppressed, cutoff, until) },
+			func(until time.Time) error { return p.notes(ctx, cutoff, until) },
+			func(until time.Time) error { return p.quarantined(ctx, cutoff, until) })
+	}
+	return inTurn(time.Now().Add(purgeFor), steps...)
 }
 
 // mails purges the mails that arrived up to cutoff.
-func (p *Purge) mails(ctx context.Context, state MailState, cutoff time.Time) error {
+func (p *Purge) mails(ctx context.Context, state MailState, cutoff, until time.Time) error {
 	q := Query{Collection: "mails", Where: []Where{{"state", "==", string(state)}, {"retention", "==", string(Kept)}, {"at", "<=", cutoff}}, Order: []Order{{Field: "at"}}}
-	return pages(ctx, p.Docs, q, purgeUntil(), func(d found[Mail]) error {
+	return pages(ctx, p.Docs, q, until, func(d found[Mail]) error {
 		m, err := p.claim(ctx, d.id)
 		if err != nil || m == nil {
 			return err
@@ -71,9 +77,9 @@ func (p *Purge) mails(ctx context.Context, state MailState, cutoff time.Time) er
 
 // begun finishes what an earlier run claimed, and deletes again what came a
 // second time after it was purged.
-func (p *Purge) begun(ctx context.Context) error {
+func (p *Purge) begun(ctx context.Context, until time.Time) error {
 	q := Query{Collection: "mails", Where: []Where{{"retention", "==", string(Purging)}}}
-	return pages(ctx, p.Docs, q, purgeUntil(), func(d found[Mail]) error { return p.finish(ctx, d.id, d.v) })
+	return pages(ctx, p.Docs, q, until, func(d found[Mail]) error { return p.finish(ctx, d.id, d.v) })
 }
 
 // claim decides that a mail goes, unless its session is held or it waits to be sent.

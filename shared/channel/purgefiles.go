@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 )
 
 // enclosed deletes the files that an agent sent with a mail: uploads, which
@@ -36,10 +37,10 @@ func (p *Purge) enclosed(ctx context.Context, id string) error {
 
 // uploads deletes what was uploaded and not used in time. What a queue's
 // auto-response or signature names stays for another while.
-func (p *Purge) uploads(ctx context.Context, cat *Catalog) error {
+func (p *Purge) uploads(ctx context.Context, cat *Catalog, until time.Time) error {
 	now := p.Now().UTC()
 	q := Query{Collection: "files", Where: []Where{{"expires_at", "<=", now.Add(-dropUpload)}}, Order: []Order{{Field: "expires_at"}}}
-	return pages(ctx, p.Docs, q, purgeUntil(), func(d found[Upload]) error {
+	return pages(ctx, p.Docs, q, until, func(d found[Upload]) error {
 		id, u := d.id, d.v
 		if cat.sends(u.Object) {
 			err := p.Docs.Write(ctx, func(tx Tx) { tx.Patch(uploadPath(id), map[string]any{"expires_at": now.Add(keepUpload)}) })

@@ -9,9 +9,9 @@ import (
 )
 
 // notes purges internal notes, which no mail leads to.
-func (p *Purge) notes(ctx context.Context, cutoff time.Time) error {
+func (p *Purge) notes(ctx context.Context, cutoff, until time.Time) error {
 	q := Query{Collection: "messages", Group: true, Where: []Where{{"direction", "==", string(Note)}, {"retention_at", "==", time.Time{}}, {"at", "<=", cutoff}}, Order: []Order{{Field: "at"}}}
-	return pages(ctx, p.Docs, q, purgeUntil(), func(d found[Message]) error {
+	return pages(ctx, p.Docs, q, until, func(d found[Message]) error {
 		path := messagePath(d.v.Session, d.id)
 		return p.Docs.Update(ctx, func(ctx context.Context, tx Tx) error {
 			now, err := get[Message](ctx, tx, path)
@@ -34,9 +34,9 @@ func (p *Purge) notes(ctx context.Context, cutoff time.Time) error {
 
 // quarantined purges mail that never became a message. It is then one of those
 // that are accounted for without a session.
-func (p *Purge) quarantined(ctx context.Context, cutoff time.Time) error {
+func (p *Purge) quarantined(ctx context.Context, cutoff, until time.Time) error {
 	q := Query{Collection: "quarantine", Where: []Where{{"event.received_at", "<=", cutoff}}, Order: []Order{{Field: "event.received_at"}}}
-	return pages(ctx, p.Docs, q, purgeUntil(), func(d found[Quarantined]) error {
+	return pages(ctx, p.Docs, q, until, func(d found[Quarantined]) error {
 		q := d.v
 		if err := p.remove(ctx, []string{q.Event.Object}); err != nil {
 			return err
@@ -59,21 +59,21 @@ func (q Quarantined) bury(ctx context.Context, docs Docs, why string) error {
 }
 
 // released looks again at what the holds of sessions kept that have ended.
-func (p *Purge) released(ctx context.Context) error {
+func (p *Purge) released(ctx context.Context, until time.Time) error {
 	q := Query{Collection: "sessions", Where: []Where{{"released", "==", true}}}
-	return pages(ctx, p.Docs, q, purgeUntil(), func(d found[Session]) error { return p.release(ctx, d.id) })
+	return pages(ctx, p.Docs, q, until, func(d found[Session]) error { return p.release(ctx, d.id, until) })
 }
 
 // release makes what was held due again. Until all of it is, the session stays
 // marked; another hold meanwhile is seen when each mail is claimed.
-func (p *Purge) release(ctx context.Context, id string) error {
+func (p *Purge) release(ctx context.Context, id string, until time.Time) error {
 	var s Session
 	ref := &Ref{Path: sessionPath(id), Into: &s}
 	if err := p.Docs.Get(ctx, ref); err != nil || !ref.Found || !s.Released {
 		return err
 	}
 	mails := Query{Collection: "mails", Where: []Where{{"session", "==", id}, {"retention", "==", string(Held)}}}
-	err := pages(ctx, p.Docs, mails, purgeUntil(), func(d found[Mail]) error {
+	err := pages(ctx, p.Docs, mails, until, func(d found[Mail]) error {
 		return p.Docs.Write(ctx, func(tx Tx) { tx.Patch(mailPath(d.id), map[string]any{"retention": string(Kept)}) })
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
 package channel
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -14,7 +15,8 @@ import (
 )
 
 // CRM carries operations out. Errors wrap [crm.ErrRefused] when no retry can
-// help, and [crm.RetryAfter] when the CRM says how long to wait.
+// help, [crm.RetryAfter] when the CRM says how long to wait, and
+// [crm.Unfinished] when the CRM has the change and is not done with it.
 type CRM interface {
 	// Create opens a ticket and returns its ID. The same key never makes a
 	// second one; lookup asks to search first, as the key may be too old. made
@@ -31,6 +33,7 @@ type Change struct {
 	Post   *crm.Post  // a comment
 	Body   string     // of the comment
 	Lookup bool       // the comment may be there from an attempt whose answer was lost
+	Job    string     // that has the change since an attempt before
 }
 
 // Flush carries the stored CRM operations out, in batches (CR-6, CR-7), and
@@ -287,6 +290,9 @@ func (b *batch) prepare(ctx context.Context, j *job) (bool, error) {
 		if j.told == j.rec.Told { // by the operation of an earlier change
 			return false, b.done(ctx, j, nil)
 		}
+		if j.op.Job != "" { // another change since then has an operation of its own
+			j.change.Job, j.told = j.op.Job, j.op.JobOf
+		}
 		return true, b.claim(ctx, j)
 	}
 	msgs, err := find[Message](ctx, b.Docs, Query{Collection: "sessions/" + j.op.Record + "/messages", Order: []Order{{Field: "at"}}})
@@ -302,8 +308,12 @@ func (b *batch) prepare(ctx context.Context, j *job) (bool, error) {
 	if len(todo) == 0 {
 		return false, b.done(ctx, j, nil)
 	}
-	post := b.post(todo[0])
-	j.post, j.more = todo[0].ID, len(todo) > 1
+	next := todo[0]
+	if i := slices.IndexFunc(todo, func(m Message) bool { return m.ID == j.op.JobOf }); j.op.Job != "" && i >= 0 {
+		next, j.change.Job = todo[i], j.op.Job
+	}
+	post := b.post(next)
+	j.post, j.more = next.ID, len(todo) > 1
 	j.change.Post, j.change.Body = &post, post.Body(b.cat.Record.Bodies)
 	return true, b.claim(ctx, j)
 }
@@ -351,7 +361,7 @@ func (b *batch) posted(ctx context.Context, j *job) error {
 	}
 	return b.Docs.Write(ctx, func(tx Tx) {
 		tx.Patch(recordPath(j.op.Record), fields)
-		tx.Patch(operationPath(j.op.ID), map[string]any{"attempts": 0})
+		tx.Patch(operationPath(j.op.ID), map[string]any{"attempts": 0, "job": nil, "job_of": nil})
 	})
 }
 
@@ -383,15 +393,20 @@ func (b *batch) failed(ctx context.Context, j *job, cause error) error {
 		wait = after.After
 	}
 	until := b.now.Add(wait)
+	fields := map[string]any{"due": until, "attempts": j.op.Attempts + 1, "reason": cause.Error(), "job": nil, "job_of": nil}
+	var under *crm.Unfinished
+	if errors.As(cause, &under) {
+		fields["job"], fields["job_of"] = under.Job, cmp.Or(j.post, j.told)
+	}
 	return b.Docs.Write(ctx, func(tx Tx) {
 		tx.Patch(recordPath(j.op.Record), map[string]any{"blocked_until": until})
-		tx.Patch(operationPath(j.op.ID), map[string]any{"due": until, "attempts": j.op.Attempts + 1, "reason": cause.Error()})
+		tx.Patch(operationPath(j.op.ID), fields)
 	})
 }
 
 func (b *batch) park(ctx context.Context, j *job, cause error) error {
 	return b.Docs.Write(ctx, func(tx Tx) {
-		tx.Patch(operationPath(j.op.ID), map[string]any{"state": OpParked, "due": nil, "reason": cause.Error()})
+		tx.Patch(operationPath(j.op.ID), map[string]any{"state": OpParked, "due": nil, "reason": cause.Error(), "job": nil, "job_of": nil})
 	})
 }
 

@@ -2,6 +2,8 @@ package channel_test
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -214,4 +216,52 @@ func (d *desks) set(path string, fields map[string]any) {
 	if err := d.docs.Write(d.Context(), func(tx channel.Tx) { tx.Patch(path, fields) }); err != nil {
 		d.Fatal(err)
 	}
+}
+
+// A change that the CRM has and is not done with is asked for, and is not sent again when it is refused in the end.
+func TestAChangeUnderWayIsAskedFor(t *testing.T) {
+	d := newDesks(t)
+	id := d.receives(cleo)
+	late := cleo
+	late.id, late.uid, late.inReplyTo = "2@customer.example", 2, cleo.id
+	d.receives(late)
+	d.pass(time.Minute)
+	d.records("one", "77", crm.Comment)
+	now := d.clock()
+	if err := d.docs.Write(t.Context(), func(tx channel.Tx) {
+		tx.Delete("crmops/one")
+		tx.Set("records/"+id, channel.CRMRecord{Session: id, CRM: "zendesk", Ticket: "77"})
+		tx.Set("crmops/op", channel.Operation{ID: "op", Record: id, Kind: crm.Comment, State: channel.OpPending, Due: now, At: now})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	to := &script{answers: []error{&crm.Unfinished{Job: "J1", Err: context.DeadlineExceeded}, &crm.Unfinished{Job: "J1", Err: context.DeadlineExceeded}, nil, fmt.Errorf("closed: %w", crm.ErrRefused)}}
+	for range 3 {
+		d.flush(to)
+		d.pass(time.Hour)
+	}
+	var jobs []string
+	for _, ch := range to.changed {
+		jobs = append(jobs, ch.Job)
+	}
+	if want := []string{"", "J1", "J1", ""}; !slices.Equal(jobs, want) || to.changed[2].Post.ID != to.changed[0].Post.ID || to.changed[3].Post.ID == to.changed[0].Post.ID {
+		t.Fatalf("jobs %q, not %q: %+v", jobs, want, to.changed)
+	}
+	if op := doc[channel.Operation](d, "crmops/op"); op.State != channel.OpParked || op.Job != "" {
+		t.Errorf("%+v", op)
+	}
+}
+
+// script is a CRM that answers one change after another.
+type script struct {
+	ledger
+	answers []error
+}
+
+func (s *script) Apply(ctx context.Context, changes []channel.Change) []error {
+	errs := s.ledger.Apply(ctx, changes)
+	for i := range errs {
+		errs[i], s.answers = s.answers[0], s.answers[1:]
+	}
+	return errs
 }

@@ -47,6 +47,8 @@ type Operation struct {
 	At       time.Time `json:"at"`
 	Attempts int       `json:"attempts"`
 	Reason   string    `json:"reason,omitempty"`
+	Job      string    `json:"job,omitempty"`    // in which the CRM has it
+	JobOf    string    `json:"job_of,omitempty"` // the message, or the digest of the description, that is in the job
 }
 
 // Record decides what the CRM has to learn of an event and stores it as

@@ -174,3 +174,13 @@ type RetryAfter struct {
 
 func (e *RetryAfter) Error() string { return e.Err.Error() }
 func (e *RetryAfter) Unwrap() error { return e.Err }
+
+// Unfinished is the error of a change that the CRM took, and of which it is not
+// known yet what became. Whoever asks by Job is told.
+type Unfinished struct {
+	Job string
+	Err error
+}
+
+func (e *Unfinished) Error() string { return "job " + e.Job + ": " + e.Err.Error() }
+func (e *Unfinished) Unwrap() error { return e.Err }

@@ -36,9 +36,21 @@ func (r *JobResults) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
+// jobCompleted is the status of a job that ran to its end.
+const jobCompleted = "completed"
+
+// results are those of each ticket.
+func (j Job) results() map[int64]JobResult {
+	out := map[int64]JobResult{}
+	for _, res := range j.Results {
+		out[res.ID] = res
+	}
+	return out
+}
+
 // Finished tells that nothing more will happen: completed, failed or killed. Only a completed job's results are whole.
 func (j Job) Finished() bool {
-	return j.Status == "completed" || j.Status == "failed" || j.Status == "killed"
+	return j.Status == jobCompleted || j.Status == "failed" || j.Status == "killed"
 }
 
 // Temporary tells whether the refused change may succeed later. Zendesk gives results a code but no HTTP status.

@@ -88,7 +88,12 @@ func (r *Records) Apply(ctx context.Context, changes []channel.Change) []error {
 	errs := make([]error, len(changes))
 	var updates []TicketUpdate
 	var index []int
+	before := earlier{r: r, jobs: map[string]outcome{}}
 	for i, ch := range changes {
+		if known, err := before.result(ctx, ch); known {
+			errs[i] = classify(err)
+			continue
+		}
 		u, done, err := r.update(ctx, ch)
 		if errs[i] = classify(err); err == nil && !done {
 			updates, index = append(updates, u), append(index, i)
@@ -106,6 +111,40 @@ func (r *Records) Apply(ctx context.Context, changes []channel.Change) []error {
 		}
 	}
 	return errs
+}
+
+// earlier are the jobs of attempts before.
+type earlier struct {
+	r    *Records
+	jobs map[string]outcome
+}
+
+type outcome struct {
+	job Job
+	err error
+}
+
+// result tells what became of a change that a job has. It does not know of a
+// job that failed or was forgotten: then the ticket tells.
+func (e earlier) result(ctx context.Context, ch channel.Change) (known bool, err error) {
+	if ch.Job == "" {
+		return false, nil
+	}
+	o, ok := e.jobs[ch.Job]
+	if !ok {
+		o.job, o.err = e.r.c.Job(ctx, ch.Job)
+		e.jobs[ch.Job] = o
+	}
+	switch id, _ := strconv.ParseInt(ch.Ticket, 10, 64); {
+	case o.err != nil && Temporary(o.err):
+		return true, &crm.Unfinished{Job: ch.Job, Err: o.err}
+	case o.err != nil || o.job.Finished() && o.job.Status != jobCompleted:
+		return false, nil
+	case !o.job.Finished():
+		return true, &crm.Unfinished{Job: ch.Job, Err: fmt.Errorf("it is %s", o.job.Status)}
+	default:
+		return true, result(o.job.results()[id], id)
+	}
 }
 
 // update makes the entry of a change; done when a comment whose answer was
@@ -164,18 +203,14 @@ func (r *Records) run(ctx context.Context, updates []TicketUpdate) (map[int64]Jo
 	for {
 		job, err := r.c.Job(ctx, id)
 		if err != nil {
-			return nil, err
+			return nil, &crm.Unfinished{Job: id, Err: err}
 		}
 		if job.Finished() {
-			out := map[int64]JobResult{}
-			for _, res := range job.Results {
-				out[res.ID] = res
-			}
-			return out, nil
+			return job.results(), nil
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("job %s: %w", id, ctx.Err())
+			return nil, &crm.Unfinished{Job: id, Err: ctx.Err()}
 		case <-time.After(jobPoll):
 		}
 	}
@@ -203,7 +238,7 @@ func classify(err error) error {
 	if errors.As(err, &api) && api.RetryAfter > 0 {
 		return &crm.RetryAfter{Err: err, After: api.RetryAfter}
 	}
-	if Temporary(err) || errors.Is(err, ErrBadCredentials) {
+	if Temporary(err) || errors.Is(err, ErrBadCredentials) || errors.As(err, new(*crm.Unfinished)) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", crm.ErrRefused, err)

@@ -5,7 +5,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
+	fakezendesk "emailchannel.dev/emailchannel/emulator/zendesk"
 	"emailchannel.dev/emailchannel/shared/channel"
 	"emailchannel.dev/emailchannel/shared/crm"
 	"emailchannel.dev/emailchannel/shared/zendesk"
@@ -69,5 +71,29 @@ func TestADescriptionIsToldOnce(t *testing.T) {
 		if list := must[[]zendesk.Comment](t)(a.Comments(t.Context(), n)); len(list) != step.comments {
 			t.Fatalf("%+v: %d comments", step, len(list))
 		}
+	}
+}
+
+// What Zendesk took and has not carried out yet is waited for, as a look at the ticket does not show it.
+func TestAnUnfinishedJobIsNotRepeated(t *testing.T) {
+	a := newAccount(t, 0)
+	r := zendesk.NewRecords(a.Client)
+	id := create(t, r, crm.Facts{SessionID: "S1", Subject: "Order"}, true)
+	post := crm.Post{Link: "https://console.example/sessions/S1#m", Text: "Hello"}
+	ch := channel.Change{Ticket: id, Post: &post, Body: post.Body(true)}
+	a.failOnce("ShowJobStatus", &fakezendesk.Fault{Status: 503})
+	err := r.Apply(t.Context(), []channel.Change{ch})[0]
+	var unfinished *crm.Unfinished
+	if !errors.As(err, &unfinished) {
+		t.Fatalf("error %v", err)
+	}
+	ch.Lookup, ch.Job = true, unfinished.Job
+	if err := r.Apply(t.Context(), []channel.Change{ch})[0]; err != nil {
+		t.Fatal(err)
+	}
+	a.advance(time.Minute)
+	n, _ := strconv.ParseInt(id, 10, 64)
+	if list := must[[]zendesk.Comment](t)(a.Comments(t.Context(), n)); len(list) != 2 {
+		t.Errorf("%d comments, not 2", len(list))
 	}
 }

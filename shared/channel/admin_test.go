@@ -214,6 +214,60 @@ func TestAccount(t *testing.T) {
 	}
 }
 
+// Who may save an account could otherwise read its password: on a server of his
+// own (as in https://github.com/keycloak/keycloak/issues/39486).
+func TestStoredCredentialsGoToNoOtherServer(t *testing.T) {
+	d := newDesks(t)
+	ctx := t.Context()
+	password := form()
+	password.Outgoing.Host = "smtp.example.com"
+	oauth := password
+	oauth.Address, oauth.Auth, oauth.OAuth = "token@example.com", channel.AuthXOAuth2, channel.OAuth{TokenURL: "https://login.example.com/token", ClientID: "c"}
+	oauth.Credentials = channel.Credentials{RefreshToken: "r", ClientSecret: "s"}
+	for id, f := range map[string]channel.AccountForm{"help": password, "token": oauth} {
+		if _, err := d.admin.PutAccount(ctx, id, f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, c := range map[string]struct {
+		id   string
+		f    channel.AccountForm
+		edit func(*channel.AccountForm)
+		want []string
+	}{
+		"incoming":             {"help", password, func(f *channel.AccountForm) { f.Incoming.Host = "evil.example" }, []string{"password"}},
+		"outgoing":             {"help", password, func(f *channel.AccountForm) { f.Outgoing.Host = "evil.example" }, []string{"password"}},
+		"token endpoint":       {"token", oauth, func(f *channel.AccountForm) { f.OAuth.TokenURL = "https://evil.example/token" }, []string{"client_secret", "refresh_token"}},
+		"half of what it gets": {"token", oauth, func(f *channel.AccountForm) { f.OAuth.TokenURL, f.RefreshToken = "https://evil.example/token", "r2" }, []string{"client_secret"}},
+		"a token's server":     {"token", oauth, func(f *channel.AccountForm) { f.Incoming.Host = "evil.example" }, []string{"refresh_token"}},
+		"the same":             {"help", password, func(f *channel.AccountForm) { f.Idle = true }, nil},
+	} {
+		f := c.f
+		f.Credentials = channel.Credentials{}
+		c.edit(&f)
+		if _, err := d.admin.PutAccount(ctx, c.id, f); !slices.Equal(fields(err), c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+		if c.want == nil {
+			continue
+		}
+		f.Credentials = channel.Credentials{}
+		file := channel.Setup{Accounts: map[string]channel.AccountForm{c.id: f}}
+		if _, err := d.admin.Import(ctx, &file, channel.ImportOptions{}); len(fields(err)) == 0 || !strings.HasPrefix(fields(err)[0], "accounts."+c.id+".") {
+			t.Errorf("%s by an import: %v", name, err)
+		}
+	}
+	f := password
+	f.Outgoing.Host, f.Incoming.Port, f.Password = f.Incoming.Host, 143, "" // which has the password already
+	if _, err := d.admin.PutAccount(ctx, "help", f); err != nil {
+		t.Errorf("another port: %v", err)
+	}
+	f.Incoming.Host, f.Password = "new.example.com", "demo"
+	if _, err := d.admin.PutAccount(ctx, "help", f); err != nil {
+		t.Errorf("with the password: %v", err)
+	}
+}
+
 func TestBadAccounts(t *testing.T) {
 	d := newDesks(t)
 	ctx := t.Context()

@@ -112,7 +112,7 @@ func (a *Admin) PutAccount(ctx context.Context, id string, f AccountForm) (*Acco
 		return nil, err
 	}
 	var bad Invalid
-	for _, err := range []error{a.admit(ctx, a.Docs, acc), f.Credentials.check(), acc.needs(have.with(f.Credentials))} {
+	for _, err := range []error{a.admit(ctx, a.Docs, acc), f.Credentials.check(), acc.needs(have.with(f.Credentials)), acc.again(old, have, f.Credentials)} {
 		if err := bad.under("", err); err != nil {
 			return nil, err
 		}
@@ -195,6 +195,44 @@ func (a *Admin) credentials(ctx context.Context, acc, old *Account, have, given 
 		return "", fmt.Errorf("credentials of account %s: %w", acc.ID, err)
 	}
 	return now.Encode(), nil
+}
+
+// elsewhere names the fields by which stored credentials would go to another
+// server than those that they were given for.
+func (acc *Account) elsewhere(old Account) (hosts []string, token bool) {
+	given := []string{old.Incoming.Host, old.Outgoing.Host}
+	if !acc.OutboundOnly && !slices.Contains(given, acc.Incoming.Host) {
+		hosts = append(hosts, "incoming.host")
+	}
+	if !slices.Contains(given, acc.Outgoing.Host) {
+		hosts = append(hosts, "outgoing.host")
+	}
+	return hosts, acc.Auth != AuthPassword && acc.OAuth.TokenURL != old.OAuth.TokenURL
+}
+
+// again names the stored credentials that have to be given anew: who may save
+// an account may not read its password, and would, on a server of his own.
+func (acc *Account) again(old *Account, have, given Credentials) error {
+	if old == nil {
+		return nil
+	}
+	var bad Invalid
+	hosts, token := acc.elsewhere(*old)
+	need := func(field, have, given string) {
+		if have != "" && given == "" {
+			bad.add(field, "give it again: it was given for another server than this")
+		}
+	}
+	switch {
+	case acc.Auth == AuthPassword && hosts != nil:
+		need("password", have.Password, given.Password)
+	case acc.Auth != AuthPassword && (hosts != nil || token):
+		need("refresh_token", have.RefreshToken, given.RefreshToken)
+	}
+	if token {
+		need("client_secret", have.ClientSecret, given.ClientSecret)
+	}
+	return bad.err()
 }
 
 // needs names the credentials that the account lacks, and a key that is none.

@@ -166,6 +166,13 @@ func (im *importing) account(id string) Account {
 	acc := f.account(id)
 	acc.UpdatedAt = im.now
 	if was {
+		hosts, token := acc.elsewhere(before)
+		if token {
+			hosts = append(hosts, "oauth.token_url")
+		}
+		for _, field := range hosts {
+			im.bad.add("accounts."+id+"."+field, "is another server than the stored credentials were given for: PUT /v1/accounts/%s takes both", id)
+		}
 		acc.Secret, acc.Status, acc.CreatedAt = before.Secret, before.Status, before.CreatedAt
 		return acc
 	}

@@ -180,6 +180,9 @@ func (a *arrival) join(ctx context.Context, tx Tx, k known, d thread.Decision) (
 		if errors.Is(err, session.ErrNewSession) {
 			return a.open(tx, k, thread.Decision{Rule: thread.RuleExpired, Linked: d.Join, By: d.By})
 		}
+		if err == nil {
+			err = a.rehome(ctx, tx, &s)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -193,6 +196,31 @@ func (a *arrival) join(ctx context.Context, tx Tx, k known, d thread.Decision) (
 	}
 	load(tx, before, s)
 	return append(merged, a.write(tx, k, d, s, scenario, due)), nil
+}
+
+// rehome puts a session whose queue was deleted, as it was closed then, into
+// the one that takes the mail now, or nobody who serves a queue would see it.
+// Its agent keeps it if he serves that one, too.
+func (a *arrival) rehome(ctx context.Context, tx Tx, s *Session) error {
+	if _, ok := a.cat.ByQueue[s.Queue]; ok {
+		return nil
+	}
+	q, ok := a.cat.QueueOf(a.Account)
+	if !ok {
+		return nil
+	}
+	s.Queue = q.ID
+	if !slices.Contains(q.Accounts, s.Account) {
+		s.Account = a.Account
+	}
+	if s.Agent == "" {
+		return nil
+	}
+	ag, err := get[Agent](ctx, tx, agentPath(s.Agent))
+	if ag == nil || !slices.Contains(ag.Queues, q.ID) {
+		s.Agent = ""
+	}
+	return err
 }
 
 // write stores the mail, its message, the session and the entry of its arrival.

@@ -393,3 +393,29 @@ func TestMailBetweenQueues(t *testing.T) {
 		t.Errorf("a machine would answer our own mail: %+v, %v", msgs, err)
 	}
 }
+
+// A closed session stays in its queue when that is deleted. Opened again, it is in the one that takes the mail by then.
+func TestAClosedSessionOutlivesItsQueue(t *testing.T) {
+	d := newDesks(t)
+	ctx := t.Context()
+	id := d.receives(cleo)
+	d.ok(d.desk.Assign(ctx, sam, id, ana.ID))
+	if err := d.docs.Write(ctx, func(tx channel.Tx) {
+		tx.Patch("sessions/"+id, map[string]any{"state": session.Closed})
+		tx.Patch("agents/"+ana.ID, map[string]any{"open": 0})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.admin.DeleteQueue(ctx, "support", ""); err != nil {
+		t.Fatal(err)
+	}
+	d.put("billing", func(q *channel.Queue) { q.Accounts = append(q.Accounts, "support") })
+	again := cleo
+	again.id, again.uid, again.inReplyTo = "2@customer.example", 2, cleo.id
+	if got := d.receives(again); got != id {
+		t.Fatalf("session %s, not %s", got, id)
+	}
+	if s := d.session(id); s.State != session.Reopened || s.Queue != "billing" || s.Account != "support" || s.Agent != "" || !s.Waiting || d.open(ana.ID) != 0 {
+		t.Errorf("%+v", s)
+	}
+}

@@ -150,11 +150,12 @@ func (a *arrival) open(tx Tx, k known, d thread.Decision) ([]History, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := Session{ID: id, Account: a.Account, Subject: a.mail.Subject, Consumer: a.consumer(), CreatedAt: a.now, FirstMessage: k.id, Linked: d.Linked}
+	account := a.addressee(k)
+	s := Session{ID: id, Account: account, Subject: a.mail.Subject, Consumer: a.consumer(), CreatedAt: a.now, FirstMessage: k.id, Linked: d.Linked}
 	if d.Linked != "" {
 		s.LinkedBy = d.Rule
 	}
-	if q, ok := a.cat.QueueOf(a.Account); ok {
+	if q, ok := a.cat.QueueOf(account); ok {
 		s.Queue = q.ID
 	}
 	if err := s.apply(session.Inbound, a.cat.Session, a.now); err != nil {
@@ -162,6 +163,25 @@ func (a *arrival) open(tx Tx, k known, d thread.Decision) ([]History, error) {
 	}
 	s.wait(a.now)
 	return []History{a.write(tx, k, d, s, reply.First, true)}, nil
+}
+
+// addressee is the account whose session the mail begins. One that was written to several of ours is the first one's
+// that it names, To before Cc, so that it does not depend on whose mailbox is polled first.
+func (a *arrival) addressee(k known) string {
+	first, named := "", false
+	for _, list := range [][]email.Address{a.mail.To, a.mail.Cc} {
+		for _, addr := range list {
+			id, ok := a.cat.accountAt(addr.Addr)
+			if q, used := a.cat.QueueOf(id); ok && used && first == "" && a.cat.Serving(q.ID) {
+				first = id
+			}
+			named = named || id == a.Account
+		}
+	}
+	if !named || first == "" || k.sentFrom != "" { // it came by a list, an alias or a rule, which is how it is for this account
+		return a.Account
+	}
+	return first
 }
 
 // join adds the mail to a session. An end user's mail moves the session; a
@@ -249,6 +269,9 @@ func (a *arrival) write(tx Tx, k known, d thread.Decision, s Session, sc reply.S
 		h.Inputs = append(h.Inputs, "token:"+a.refused)
 	}
 	h.Inputs = append(h.Inputs, "by:"+d.By, "account:"+a.Account, "class:"+string(a.mail.Class), "linked:"+d.Linked)
+	if s.Messages == 1 && s.Account != a.Account {
+		h.Inputs = append(h.Inputs, "addressee:"+s.Account)
+	}
 	if answer && msg.NoAnswer == "" {
 		h.Scenario = string(sc)
 	}

@@ -45,13 +45,20 @@ func (c *Catalog) Own(addr string) bool {
 // returns tells whether mail to an address comes back to one of the channel's,
 // which a detail behind a plus does not keep it from.
 func (c *Catalog) returns(addr string) bool {
-	base := email.BaseAddress(addr)
-	for _, a := range c.Accounts {
-		if email.BaseAddress(a.Address) == base {
-			return true
+	_, ok := c.accountAt(addr)
+	return ok
+}
+
+// accountAt is the account that mail to an address comes to.
+func (c *Catalog) accountAt(addr string) (id string, ok bool) {
+	for _, key := range []func(string) string{email.Normalize, email.BaseAddress} { // both may be accounts
+		for id, a := range c.Accounts {
+			if key(a.Address) == key(addr) {
+				return id, true
+			}
 		}
 	}
-	return false
+	return "", false
 }
 
 // Configuration reads the catalog. It is kept for a second, so that a thousand

@@ -419,3 +419,32 @@ func TestAClosedSessionOutlivesItsQueue(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// Which queue gets a mail to several does not depend on whose mailbox is polled first.
+func TestMailToSeveralQueues(t *testing.T) {
+	for _, c := range []struct{ name, fields, by, queue string }{
+		{"To before Cc", "To: support@example.com\r\nCc: billing@example.com\r\n", "billing", "support"},
+		{"the first of To", "To: Billing+x@example.com, support@example.com\r\n", "support", "billing"},
+		{"To a stranger", "To: eve@elsewhere.example\r\nCc: support@example.com, billing@example.com\r\n", "billing", "support"},
+		{"forwarded by a rule", "To: support@example.com\r\n", "billing", "billing"},
+		{"a blind copy", "To: eve@elsewhere.example\r\n", "billing", "billing"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := newDesks(t)
+			raw := "From: Cleo <cleo@customer.example>\r\n" + c.fields + "Subject: Lamp\r\nMessage-ID: <s@customer.example>\r\n\r\nIt broke.\r\n"
+			for _, account := range []string{c.by, "support", "billing"} {
+				if err := d.receive(d.archive).Handle(t.Context(), d.mail(account, raw), 1); err != nil {
+					t.Fatal(err)
+				}
+			}
+			p, err := d.read.Sessions(t.Context(), sam, channel.Filter{}, channel.PageRequest{})
+			if err != nil || len(p.Items) != 1 || p.Items[0].Queue != c.queue || p.Items[0].Account != c.queue || p.Items[0].Messages != 1 {
+				t.Fatalf("%+v, %v", p, err)
+			}
+			h, err := d.read.History(t.Context(), sam, p.Items[0].ID, channel.PageRequest{})
+			if err != nil || slices.Contains(h.Items[0].Inputs, "addressee:"+c.queue) != (c.by != c.queue) {
+				t.Errorf("why: %+v, %v", h, err)
+			}
+		})
+	}
+}

@@ -96,6 +96,16 @@ func TestReportInAnotherCase(t *testing.T) {
 	}
 }
 
+// Who is in To and in Cc gets the mail once.
+func TestRecipientTwice(t *testing.T) {
+	d := newDesks(t)
+	sent, err := d.desk.Start(t.Context(), ana, "support", channel.Words{Key: "s", Text: "hello", Subject: "x",
+		To: []email.Address{{Addr: "eva@customer.example"}}, Cc: []email.Address{{Addr: "Eva@Customer.example"}, {Addr: "cleo@customer.example"}}})
+	if err != nil || !slices.Equal(sent.Outbound.To, []string{"eva@customer.example", "cleo@customer.example"}) || len(sent.Message.Cc) != 2 {
+		t.Errorf("%+v, %v", sent, err)
+	}
+}
+
 // A domain in another script goes to the server in ASCII, which each takes.
 func TestRecipientInAnotherScript(t *testing.T) {
 	d := newDesks(t)

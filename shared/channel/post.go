@@ -64,7 +64,9 @@ func (p pen) write(ctx context.Context, id string, a Account, s Session, d email
 	o := Outbound{ID: id, State: Queued, Session: s.ID, Message: msg.ID, Account: a.ID, From: a.Address, Object: object, Size: size, Due: msg.At.Add(overdue), CreatedAt: msg.At, UpdatedAt: msg.At}
 	for _, list := range [][]email.Address{d.To, d.Cc} {
 		for _, to := range list {
-			o.To = append(o.To, email.Mailable(to.Addr))
+			if _, known := o.recipient(to.Addr); !known { // some servers deliver once for each time they are told
+				o.To = append(o.To, email.Mailable(to.Addr))
+			}
 		}
 	}
 	return letter{Outbound: o, Message: msg}, nil

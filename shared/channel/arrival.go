@@ -68,6 +68,9 @@ func (a *arrival) store(ctx context.Context, tx Tx) ([]History, error) {
 // the way change much, but neither the sender nor the date; broken programs and
 // hostile people use an ID again.
 func (a *arrival) same(m *Mail) bool {
+	if m.Content != "" && a.mail.Date.IsZero() && m.Content != a.mail.ContentFingerprint {
+		return false
+	}
 	return (m.State == Erased || m.Sender == a.sender()) && (m.Sent.IsZero() || a.mail.Date.IsZero() || m.Sent.Equal(a.mail.Date))
 }
 
@@ -285,6 +288,9 @@ func (a *arrival) write(tx Tx, k known, d thread.Decision, s Session, sc reply.S
 
 func (a *arrival) put(tx Tx, k known, m Mail) {
 	m.Direction, m.MessageID, m.Sender, m.Sent = In, a.mail.MessageID, a.sender(), a.mail.Date.UTC()
+	if a.mail.HasMessageID && a.mail.Date.IsZero() && k.id != a.mail.ContentFingerprint {
+		m.Content = a.mail.ContentFingerprint
+	}
 	m.Sources, m.Raw, m.At = []event.Source{a.Source}, a.Object, a.now
 	tx.Set(mailPath(k.id), m)
 }

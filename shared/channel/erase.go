@@ -308,7 +308,7 @@ func (r *erasure) remove(ctx context.Context, item ErasedItem, raws, others []st
 
 // entomb makes a tombstone of a mail.
 func (r *erasure) entomb(tx Tx, id string) {
-	tx.Patch(mailPath(id), map[string]any{"state": string(Erased), "retention": string(Purged), "message_id": nil, "sender": nil, "raw": nil})
+	tx.Patch(mailPath(id), map[string]any{"state": string(Erased), "retention": string(Purged), "message_id": nil, "sender": nil, "content": nil, "raw": nil})
 }
 
 // line writes a line of the receipt; the same line has the same ID.

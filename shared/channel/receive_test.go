@@ -420,6 +420,21 @@ func TestAClosedSessionOutlivesItsQueue(t *testing.T) {
 	}
 }
 
+// Devices give all their mails one Message-ID and none a date.
+func TestReusedMessageIDWithoutDate(t *testing.T) {
+	d := newDesks(t)
+	for i, body := range []string{"one", "two", "one", "two"} {
+		raw := "From: scanner@customer.example\r\nTo: support@example.com\r\nSubject: Scan\r\nMessage-ID: <scan@customer.example>\r\n\r\n" + body + "\r\n"
+		if err := d.receive(d.archive).Handle(t.Context(), d.mail("support", raw), 1); err != nil {
+			t.Fatal(err)
+		}
+		p, err := d.read.Sessions(t.Context(), sam, channel.Filter{}, channel.PageRequest{})
+		if err != nil || len(p.Items) != min(i+1, 2) {
+			t.Fatalf("%d sessions after mail %d, %v", len(p.Items), i+1, err)
+		}
+	}
+}
+
 // Which queue gets a mail to several does not depend on whose mailbox is polled first.
 func TestMailToSeveralQueues(t *testing.T) {
 	for _, c := range []struct{ name, fields, by, queue string }{

@@ -181,6 +181,7 @@ type Mail struct {
 	MessageID string         `json:"message_id,omitempty"`
 	Sender    string         `json:"sender,omitempty"`  // normalised; with Sent it tells a reused Message-ID from a second delivery
 	Sent      time.Time      `json:"sent,omitzero"`     // its own Date field
+	Content   string         `json:"content,omitempty"` // its content fingerprint, where it has a Message-ID and no date to tell it by
 	Sources   []event.Source `json:"sources,omitempty"` // every delivery of it
 	Event     string         `json:"event,omitempty"`   // the history entry of its arrival
 	Rule      string         `json:"rule,omitempty"`    // thread.Rule, or why it was suppressed

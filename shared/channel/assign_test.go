@@ -218,3 +218,36 @@ func open(from, to time.Time) hours.Hours {
 	at := func(t time.Time) hours.TimeOfDay { return hours.TimeOfDay(t.Hour()*60 + t.Minute()) }
 	return hours.Hours{Zone: "UTC", Week: []hours.Interval{{Day: from.Weekday(), From: at(from), To: at(to)}}}
 }
+
+// Two instances whose clocks differ a little do not begin the day twice at midnight (AS-5).
+func TestMidnightOfTwoClocks(t *testing.T) {
+	d := newDesks(t)
+	d.put("billing", func(q *channel.Queue) { q.Assign = route.Policy{On: true, DailyLimit: 2} })
+	var ids []string
+	for range 4 {
+		ids = append(ids, d.inbound("billing"))
+		d.pass(time.Second)
+	}
+	midnight := time.Date(2026, 3, 3, 0, 0, 0, 0, time.UTC)
+	for i, at := range []time.Duration{20 * time.Millisecond, -20 * time.Millisecond, 40 * time.Millisecond, 60 * time.Millisecond} {
+		a := d.assigner()
+		a.Now = func() time.Time { return midnight.Add(at) }
+		others := ids[i+1:]
+		d.waiting(others, false)
+		d.drain(a, "billing")
+		d.waiting(others, true)
+	}
+	for i, id := range ids {
+		if got := d.session(id).Agent != ""; got != (i < 2) {
+			t.Errorf("session %d is assigned: %v", i, got)
+		}
+	}
+}
+
+// waiting has sessions wait, or not.
+func (d *desks) waiting(ids []string, yes bool) {
+	d.Helper()
+	for _, id := range ids {
+		d.set("sessions/"+id, map[string]any{"waiting": yes})
+	}
+}

@@ -108,7 +108,7 @@ func (r *ranking) rank(ag *Agent) route.Agent { return ag.rank(r.queue, r.presen
 func (ag Agent) rank(q Queue, p Presence, now time.Time) route.Agent {
 	r := route.Agent{ID: ag.ID, LoggedIn: p.here(ag, now), Open: ag.Open, LastAssigned: ag.LastAssigned}
 	r.Away = r.LoggedIn && !slices.Contains(p.taking(), string(ag.Status))
-	if d := ag.Daily[q.ID]; d.Day == q.Hours.Day(now) {
+	if d := ag.Daily[q.ID]; d.Day == q.Hours.Day(ag.assigned(now)) {
 		r.Today = d.N
 	}
 	return r
@@ -116,7 +116,7 @@ func (ag Agent) rank(q Queue, p Presence, now time.Time) route.Agent {
 
 // assigned is when the agent is assigned something at now: after the last
 // time, however far apart the clocks of two instances are, or he would be put
-// before those who had nothing for longer.
+// before those who had nothing for longer, and his day might begin twice.
 func (ag Agent) assigned(now time.Time) time.Time {
 	now = now.UTC().Truncate(time.Microsecond)
 	if next := ag.LastAssigned.Add(time.Microsecond); now.Before(next) {
@@ -132,7 +132,7 @@ func (r *ranking) give(s Session, ag *Agent) History {
 	s.Agent, s.Waiting = ag.ID, false
 	h := entry(&s, session.KindAssigned, fmt.Sprintf("assigned-%d", at.UnixNano()), ActorChannel, at)
 	h.To, h.Rule = ag.ID, "rank"
-	h.Inputs = r.inputs(rank)
+	h.Inputs = r.inputs(rank, at)
 	r.writes = append(r.writes, func() {
 		r.tx.Patch(sessionPath(s.ID), map[string]any{"agent": ag.ID, "waiting": false, "updated_at": at})
 		r.tx.Set(historyPath(h.Session, h.ID), h)
@@ -144,7 +144,7 @@ func (r *ranking) give(s Session, ag *Agent) History {
 	if ag.Daily == nil {
 		ag.Daily = map[string]Daily{}
 	}
-	ag.Daily[r.queue.ID] = Daily{Day: r.queue.Hours.Day(r.now), N: rank.Today + 1}
+	ag.Daily[r.queue.ID] = Daily{Day: r.queue.Hours.Day(at), N: rank.Today + 1}
 	ag.given = true
 	return h
 }

@@ -15,9 +15,9 @@ const maxPassed = 5
 // inputs are what the choice of an agent can be checked by (AS-7): his rank,
 // the queue's policy as it was, who ranked before him and why he was passed
 // over, and who would have been next.
-func (r *ranking) inputs(chosen route.Agent) []string {
+func (r *ranking) inputs(chosen route.Agent, at time.Time) []string {
 	p := r.queue.Assign
-	out := append(ranked(chosen), "day:"+r.queue.Hours.Day(r.now),
+	out := append(ranked(chosen), "day:"+r.queue.Hours.Day(at),
 		fmt.Sprintf("policy:daily_limit=%d only_in_hours=%t only_logged_in=%t", p.DailyLimit, p.OnlyInHours, p.OnlyLoggedIn))
 	var others []route.Agent
 	for _, ag := range r.agents {

@@ -683,3 +683,38 @@ func TestParkedOperations(t *testing.T) {
 		t.Errorf("an unknown state: %v", err)
 	}
 }
+
+// counting lets something happen when documents are counted.
+type counting struct {
+	channel.Docs
+	then func()
+}
+
+func (c counting) Count(ctx context.Context, q channel.Query, most int) (int, error) {
+	n, err := c.Docs.Count(ctx, q, most)
+	c.then()
+	return n, err
+}
+
+// An agent who was saved again while he is deleted, and given a session, stays: nobody could touch that session.
+func TestDeletingAnAgentWhoComesBack(t *testing.T) {
+	d := newDesks(t)
+	ctx := t.Context()
+	id := d.inbound("support")
+	admin := d.admin
+	admin.Docs = counting{d.docs, func() {
+		if _, err := d.admin.PutAgent(ctx, ana.ID, channel.AgentForm{Name: "Ana", Role: "agent", Teams: []string{"first"}}); err != nil {
+			t.Error(err)
+		}
+		d.ok(d.desk.Assign(ctx, sam, id, ana.ID))
+	}}
+	var clash *channel.Conflict
+	if err := admin.DeleteAgent(ctx, ana.ID); !errors.As(err, &clash) {
+		t.Errorf("deleted: %v", err)
+	}
+	d.ok(d.desk.Open(ctx, sam, id))
+	d.ok(d.desk.SetState(ctx, sam, id, session.Resolved))
+	if err := d.admin.DeleteAgent(ctx, ana.ID); err != nil {
+		t.Error(err)
+	}
+}

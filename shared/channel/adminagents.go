@@ -137,7 +137,14 @@ func (a *Admin) DeleteAgent(ctx context.Context, id string) error {
 	if left, err := a.Docs.Count(ctx, his, 1); err != nil || left > 0 {
 		return errors.Join(err, conflict("agent %s has sessions left; delete him again", ag.ID))
 	}
-	return a.If(Precondition{}).save(ctx, thingID{ThingAgent, ag.ID}, func(_ context.Context, tx *edit, _ time.Time) error { // it was checked before
+	return a.If(Precondition{}).save(ctx, thingID{ThingAgent, ag.ID}, func(ctx context.Context, tx *edit, _ time.Time) error { // it was checked before
+		have, err := get[Agent](ctx, tx, agentPath(ag.ID))
+		if err != nil {
+			return err
+		}
+		if have != nil && have.Role != "" { // and may have sessions again
+			return conflict("agent %s was saved by somebody else meanwhile; delete him again", ag.ID)
+		}
 		tx.Delete(agentPath(ag.ID))
 		return nil
 	})

@@ -295,27 +295,58 @@ func (b *batch) prepare(ctx context.Context, j *job) (bool, error) {
 		}
 		return true, b.claim(ctx, j)
 	}
-	msgs, err := find[Message](ctx, b.Docs, Query{Collection: "sessions/" + j.op.Record + "/messages", Order: []Order{{Field: "at"}}})
+	todo, err := b.unposted(ctx, j)
 	if err != nil {
 		return false, err
-	}
-	var todo []Message
-	for _, m := range msgs {
-		if !m.At.After(j.op.At) && m.Direction != Note && !slices.Contains(j.rec.Posted, m.ID) {
-			todo = append(todo, m)
-		}
 	}
 	if len(todo) == 0 {
 		return false, b.done(ctx, j, nil)
 	}
 	next := todo[0]
-	if i := slices.IndexFunc(todo, func(m Message) bool { return m.ID == j.op.JobOf }); j.op.Job != "" && i >= 0 {
-		next, j.change.Job = todo[i], j.op.Job
+	if j.op.Job != "" {
+		under, err := get[Message](ctx, b.Docs, messagePath(j.op.Record, j.op.JobOf))
+		if err != nil {
+			return false, err
+		}
+		if under != nil && j.unposted(*under) {
+			next, j.change.Job = *under, j.op.Job
+		}
 	}
 	post := b.post(next)
 	j.post, j.more = next.ID, len(todo) > 1
 	j.change.Post, j.change.Body = &post, post.Body(b.cat.Record.Bodies)
 	return true, b.claim(ctx, j)
+}
+
+// errEnough ends a query of which no more is needed.
+var errEnough = errors.New("enough")
+
+// unposted are the first two messages that the record does not have: the others
+// of a long thread would fill the memory.
+func (b *batch) unposted(ctx context.Context, j *job) (todo []Message, err error) {
+	q := Query{Collection: "sessions/" + j.op.Record + "/messages", Order: []Order{{Field: "at"}}}
+	err = b.Docs.Find(ctx, q, func(_ string, decode func(any) error) error {
+		var m Message
+		if err := decode(&m); err != nil {
+			return err
+		}
+		if j.unposted(m) {
+			todo = append(todo, m)
+		}
+		if len(todo) == 2 {
+			return errEnough
+		}
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return todo, err
+}
+
+// unposted tells whether the operation has the message yet to post.
+func (j *job) unposted(m Message) bool {
+	return !m.At.After(j.op.At) && m.Direction != Note && !slices.Contains(j.rec.Posted, m.ID)
 }
 
 // claim writes down that a comment is about to be sent: it has no key by which

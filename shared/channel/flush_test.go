@@ -265,3 +265,43 @@ func (s *script) Apply(ctx context.Context, changes []channel.Change) []error {
 	}
 	return errs
 }
+
+// A long thread is not held in memory for one comment.
+func TestALongThreadIsReadAsFarAsNeeded(t *testing.T) {
+	d := newDesks(t)
+	d.records("one", "77", crm.Comment)
+	const n = 30
+	if err := d.docs.Write(t.Context(), func(tx channel.Tx) {
+		for i := range n {
+			id := fmt.Sprintf("m%02d", i)
+			tx.Set("sessions/one/messages/"+id, channel.Message{ID: id, Session: "one", Direction: channel.In, At: d.clock().Add(time.Duration(i-n) * time.Second)})
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	d.pass(time.Second)
+	docs := &decodes{Docs: d.docs}
+	to := &script{answers: []error{nil, context.DeadlineExceeded}}
+	f := channel.Flush{Docs: docs, Bus: d.bus, Config: d.fresh(), Now: d.clock, Connect: func(context.Context, channel.CRMSettings) (channel.CRM, error) { return to, nil }}
+	if err := f.Handle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(to.changed) != 2 || to.changed[0].Post.ID != "m00" || to.changed[1].Post.ID != "m01" || docs.messages > 5 {
+		t.Errorf("%d messages read for %+v", docs.messages, to.changed)
+	}
+}
+
+// decodes counts the messages that are read by a query.
+type decodes struct {
+	channel.Docs
+	messages int
+}
+
+func (c *decodes) Find(ctx context.Context, q channel.Query, each func(string, func(any) error) error) error {
+	return c.Docs.Find(ctx, q, func(id string, decode func(any) error) error {
+		if strings.HasSuffix(q.Collection, "/messages") {
+			c.messages++
+		}
+		return each(id, decode)
+	})
+}

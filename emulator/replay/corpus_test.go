@@ -161,13 +161,16 @@ func unanswered(t *testing.T, s *suite.Suite, results []Result) {
 func TestWaysIn(t *testing.T) {
 	own := Generate(40, 7, []string{"support@example.com", "billing@example.com", "hilfe@example.com"})
 	own = append(own, own[:5]...) // delivered twice
+	// Of Thunderbird's mbox, with LF and without a Message-ID; and without any header.
+	own = append(own, Mail{File: "Inbox#1", Raw: []byte("From - Mon Mar  2 08:00:00 2026\nFrom: Lin <lin@example.net>\nTo: support@example.com\nSubject: LF\n\nHello\n")},
+		Mail{File: "note.txt", Raw: []byte("Dear support,\nhelp.\n")})
 	var first [][]string
 	for _, via := range []Via{IMAP, SMTP, Ingest} {
 		t.Run(string(via), func(t *testing.T) {
 			s := start(t, t.TempDir())
 			r, results := feed(t, s, via, own)
 			accounted(t, r, results)
-			if r.Mails != 45 || r.Duplicates != 5 || r.Messages != 40 || r.Quarantined+r.Suppressed != 0 {
+			if r.Mails != 47 || r.Duplicates != 5 || r.Messages != 42 || r.Quarantined+r.Suppressed != 0 {
 				t.Errorf("%+v", r)
 			}
 			got := conversations(t, s, results)

@@ -55,7 +55,7 @@ type Result struct {
 	ReplyText   string       `json:"reply_text"`
 	Attachments []attachment `json:"attachments"`
 	Degraded    []string     `json:"degraded"`
-	Quarantined string       `json:"quarantined,omitempty"` // the reason
+	Quarantined string       `json:"quarantined"` // the reason; empty when it is not
 	AutoReply   bool         `json:"auto_reply"`
 }
 
@@ -187,6 +187,9 @@ func describe(f fed) Result {
 	r := Result{
 		File: f.File, Fingerprint: m.Fingerprint, MessageID: m.MessageID, Class: m.Class, Subject: m.Subject,
 		Text: m.Text, HTMLBytes: len(m.HTML), ReplyText: fresh, Degraded: m.Degraded, Attachments: []attachment{}, To: []string{},
+	}
+	if r.Degraded == nil {
+		r.Degraded = []string{}
 	}
 	if len(m.From) > 0 {
 		r.From = m.From[0].Addr

@@ -6,8 +6,8 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net"
+	"net/mail"
 	"net/smtp"
-	"strings"
 	"time"
 
 	"emailchannel.dev/emailchannel/emulator/suite"
@@ -59,6 +59,11 @@ func Run(ctx context.Context, s *suite.Suite, via Via, mails []Mail) (Report, []
 		all[i].source = src
 	}
 	f.validate(all)
+	if via == SMTP {
+		if err := f.arrived(all); err != nil {
+			return Report{}, nil, err
+		}
+	}
 	for quiet := 0; quiet < 3 && ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
 		if quiet++; !s.Stored() {
 			quiet = 0
@@ -135,6 +140,33 @@ func (f *feeder) validate(all []fed) {
 	}
 }
 
+// arrived reads the mails as they lie in the mailboxes: on its way a mail gets
+// other line ends, and fields in front, by which one without a Message-ID or
+// without any header is another mail.
+func (f *feeder) arrived(all []fed) error {
+	at := map[event.Source]*fed{}
+	for i := range all {
+		at[all[i].source] = &all[i]
+	}
+	for addr, id := range f.accounts {
+		for _, m := range f.s.Mail.Mailbox(addr) {
+			mine := at[event.Source{Account: id, Folder: m.Folder, UIDValidity: m.UIDValidity, UID: m.UID}]
+			if mine == nil {
+				continue
+			}
+			r, err := m.Open()
+			if err != nil {
+				return fmt.Errorf("%s: %w", mine.File, err)
+			}
+			if parsed, err := email.Parse(r, "", email.DefaultLimits(), nil); err == nil {
+				mine.parsed = parsed
+			}
+			r.Close()
+		}
+	}
+	return nil
+}
+
 // last is the UIDVALIDITY and the highest UID of an address's INBOX.
 func (f *feeder) last(addr string) (validity, uid uint32) {
 	for _, m := range f.s.Mail.Mailbox(addr) {
@@ -145,14 +177,21 @@ func (f *feeder) last(addr string) (validity, uid uint32) {
 	return validity, uid
 }
 
-// envelopeSender is who a server would say the mail comes from.
+// envelopeSender is who a server would say the mail comes from. The first line of
+// a mail in an mbox may have no address in that place.
 func envelopeSender(m *email.Mail) string {
-	if m.ReturnPath != "" || m.ReturnPathEmpty {
-		return m.ReturnPath
-	}
+	candidates := []string{m.ReturnPath}
 	for _, list := range [][]email.Address{m.Sender, m.From} {
-		if len(list) > 0 && !strings.ContainsAny(list[0].Addr, "\r\n<> ") {
-			return list[0].Addr
+		if len(list) > 0 {
+			candidates = append(candidates, list[0].Addr)
+		}
+	}
+	if m.ReturnPathEmpty {
+		return ""
+	}
+	for _, c := range candidates {
+		if a, err := mail.ParseAddress("<" + c + ">"); err == nil && a.Address == c {
+			return c
 		}
 	}
 	return ""

@@ -3,6 +3,7 @@ package channel
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -72,12 +73,14 @@ func (a *Admin) picture(ctx context.Context, r Reader) (*picture, error) {
 // export makes the file, and its tag of the time of the last change and of all
 // that the file has; the time only serves to tell what happened since.
 func (p *picture) export() (*Export, error) {
+	agents := maps.Clone(p.agents)
+	maps.DeleteFunc(agents, func(_ string, ag Agent) bool { return ag.Role == "" }) // on his way out, see DeleteAgent
 	file, err := wire.FormatYAML(map[string]any{
 		"settings": ThingSettings.decided(tree(p.settings)),
 		"storage":  ThingStorage.decided(tree(p.settings.Storage)),
 		"accounts": formsOf(ThingAccount, p.accounts),
 		"queues":   formsOf(ThingQueue, p.queues),
-		"agents":   formsOf(ThingAgent, p.agents),
+		"agents":   formsOf(ThingAgent, agents),
 		"teams":    formsOf(ThingTeam, p.teams),
 	})
 	if err != nil {

@@ -371,3 +371,21 @@ func FuzzParseSetup(f *testing.F) {
 		}
 	})
 }
+
+// An agent who is on his way out is in no export, which could not be imported.
+func TestExportWhileAnAgentIsDeleted(t *testing.T) {
+	d := newDesks(t)
+	admin := d.admin
+	admin.Docs = counting{d.docs, func() {
+		e := d.export()
+		if strings.Contains(string(e.File), ana.ID) {
+			t.Errorf("he is in\n%s", e.File)
+		}
+		if got, err := d.importing(string(e.File), channel.ImportOptions{}); err != nil || len(got.Changes) > 0 {
+			t.Errorf("import of the export: %+v, %v", got, err)
+		}
+	}}
+	if err := admin.DeleteAgent(t.Context(), ana.ID); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"emailchannel.dev/emailchannel/shared/email"
-	"emailchannel.dev/emailchannel/shared/session"
 )
 
 // AgentForm is what an admin says of a user. What the assignment counts is
@@ -51,6 +50,7 @@ func (a *Admin) PutAgent(ctx context.Context, id string, f AgentForm) (*Agent, e
 		return nil, &Invalid{[]Field{{"id", fmt.Sprintf("%q is no email address that can be a user's", id)}}}
 	}
 	var ag Agent
+	var queues []string
 	err := a.save(ctx, thingID{ThingAgent, id}, func(ctx context.Context, tx *edit, now time.Time) error {
 		w, err := read(ctx, tx)
 		if err != nil {
@@ -66,21 +66,24 @@ func (a *Admin) PutAgent(ctx context.Context, id string, f AgentForm) (*Agent, e
 			return err
 		}
 		ag = Agent{ID: id}
+		var before Agent
 		if have != nil {
-			ag = *have
+			ag, before = *have, *have
 		}
 		ag.Name, ag.Alias, ag.Role, ag.Teams = f.Name, f.Alias, f.Role, f.Teams
 		if have == nil || ThingAgent.differ(*have, ag) {
 			ag.UpdatedAt = now
 		}
-		ag.Queues = w.served(ag)
+		w.settle(&ag, before)
 		ag.keep(tx, have == nil)
+		queues = slices.Concat(ag.Queues, changed(before.Queues, ag.Queues))
 		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("save agent %s: %w", id, err)
 	}
-	return &ag, a.drain(ctx, ag.Queues...)
+	slices.Sort(queues)
+	return &ag, a.drain(ctx, slices.Compact(queues)...)
 }
 
 // keep writes a user, of one that exists only what admins decide.
@@ -89,7 +92,7 @@ func (ag Agent) keep(tx Tx, isNew bool) {
 		tx.Create(agentPath(ag.ID), ag)
 		return
 	}
-	tx.Patch(agentPath(ag.ID), map[string]any{"name": ag.Name, "alias": ag.Alias, "role": ag.Role, "teams": ag.Teams, "queues": ag.Queues, "updated_at": ag.UpdatedAt})
+	tx.Patch(agentPath(ag.ID), map[string]any{"name": ag.Name, "alias": ag.Alias, "role": ag.Role, "teams": ag.Teams, "queues": ag.Queues, "leaving": ag.leaving(), "updated_at": ag.UpdatedAt})
 }
 
 func (f AgentForm) check(id string) error {
@@ -131,7 +134,7 @@ func (a *Admin) DeleteAgent(ctx context.Context, id string) error {
 		return fmt.Errorf("delete agent %s: %w", ag.ID, err)
 	}
 	his := Query{Collection: "sessions", Where: []Where{{"agent", "==", ag.ID}}}
-	if err := pages(ctx, a.Docs, his, time.Now().Add(sweepFor), func(d found[Session]) error { return a.orphan(ctx, d.id, ag.ID) }); err != nil {
+	if err := pages(ctx, a.Docs, his, time.Now().Add(sweepFor), func(d found[Session]) error { return orphan(ctx, a.Docs, a.Bus, a.Now, d.id, ag.ID) }); err != nil {
 		return fmt.Errorf("sessions of agent %s: %w", ag.ID, err)
 	}
 	if left, err := a.Docs.Count(ctx, his, 1); err != nil || left > 0 {
@@ -152,27 +155,6 @@ func (a *Admin) DeleteAgent(ctx context.Context, id string) error {
 
 func without(list []string, v string) []string {
 	return slices.DeleteFunc(slices.Clone(list), func(x string) bool { return x == v })
-}
-
-// orphan takes a session from an agent who leaves.
-func (a *Admin) orphan(ctx context.Context, id, agent string) error {
-	var h *History
-	err := a.Docs.Update(ctx, func(ctx context.Context, tx Tx) error {
-		h = nil
-		s, err := get[Session](ctx, tx, sessionPath(id))
-		if err != nil || s == nil || s.Agent != agent {
-			return err
-		}
-		ac := act{tx: tx, who: Actor{ID: ActorChannel}, key: "left-" + digest(agent), now: a.Now().UTC(), s: *s, before: *s}
-		ac.drop()
-		h = ac.entry(session.KindUnassigned, agent, "")
-		ac.store(*h)
-		return nil
-	})
-	if err != nil || h == nil {
-		return err
-	}
-	return announce(ctx, a.Bus, a.Docs, "admin", *h)
 }
 
 // Teams lists the teams.
@@ -221,7 +203,9 @@ func (a *Admin) DeleteTeam(ctx context.Context, id string) error {
 	if _, err := a.Team(ctx, id); err != nil {
 		return err
 	}
-	return a.save(ctx, thingID{ThingTeam, id}, func(ctx context.Context, tx *edit, now time.Time) error {
+	var left []string
+	err := a.save(ctx, thingID{ThingTeam, id}, func(ctx context.Context, tx *edit, now time.Time) error {
+		left = nil
 		w, err := read(ctx, tx)
 		if err != nil {
 			return err
@@ -234,14 +218,21 @@ func (a *Admin) DeleteTeam(ctx context.Context, id string) error {
 			if slices.Contains(q.Teams, id) {
 				q.Teams = without(q.Teams, id)
 				w.queues[q.ID] = q
+				left = append(left, q.ID)
 				tx.Patch(queuePath(q.ID), map[string]any{"teams": q.Teams, "updated_at": now})
 			}
 		}
 		for _, ag := range sorted(members) {
-			ag.Teams = without(ag.Teams, id)
-			tx.Patch(agentPath(ag.ID), map[string]any{"teams": ag.Teams, "queues": w.served(ag), "updated_at": now})
+			before := ag
+			ag.Teams, ag.UpdatedAt = without(ag.Teams, id), now
+			w.settle(&ag, before)
+			ag.keep(tx, false)
 		}
 		tx.Delete(teamPath(id))
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	return a.drain(ctx, left...)
 }

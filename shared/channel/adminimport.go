@@ -124,7 +124,7 @@ func (im *importing) overlay(prune bool) {
 	over(im, ThingAgent, layer[Agent]{im.was.agents, im.to.agents, keys(im.file.Agents), prune && im.file.Agents != nil}, im.agent)
 	for id := range im.file.Agents {
 		ag := im.to.agents[id]
-		ag.Queues = im.to.served(ag)
+		im.to.settle(&ag, im.was.agents[id])
 		im.to.agents[id] = ag
 	}
 }

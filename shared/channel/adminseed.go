@@ -74,8 +74,9 @@ func (s Seed) store(tx Tx, w world, agents map[string]Agent, now time.Time) {
 		tx.Set(queuePath(q.ID), q)
 	}
 	for _, ag := range s.Agents {
-		_, known := agents[ag.ID]
-		ag.Queues, ag.UpdatedAt, ag.SeenAt = w.served(ag), now, now
+		ag.UpdatedAt, ag.SeenAt = now, now
+		old, known := agents[ag.ID]
+		w.settle(&ag, old)
 		ag.keep(tx, !known)
 		delete(agents, ag.ID)
 	}

@@ -69,8 +69,9 @@ func (w world) members(ctx context.Context, r Reader, agents, teams []string) (m
 // else of them: their counters belong to the assignment.
 func (w world) serve(tx Tx, agents map[string]Agent) {
 	for _, ag := range sorted(agents) {
-		if queues := w.served(ag); !slices.Equal(queues, ag.Queues) {
-			tx.Patch(agentPath(ag.ID), map[string]any{"queues": queues})
+		before := ag
+		if w.settle(&ag, before); !slices.Equal(before.Queues, ag.Queues) {
+			tx.Patch(agentPath(ag.ID), map[string]any{"queues": ag.Queues, "leaving": ag.leaving()})
 		}
 	}
 }

@@ -204,7 +204,7 @@ func (a *arrival) join(ctx context.Context, tx Tx, k known, d thread.Decision) (
 			return a.open(tx, k, thread.Decision{Rule: thread.RuleExpired, Linked: d.Join, By: d.By})
 		}
 		if err == nil {
-			err = a.rehome(ctx, tx, &s)
+			err = a.rehome(ctx, tx, &s, before.State)
 		}
 		if err != nil {
 			return nil, err
@@ -221,26 +221,27 @@ func (a *arrival) join(ctx context.Context, tx Tx, k known, d thread.Decision) (
 	return append(merged, a.write(tx, k, d, s, scenario, due)), nil
 }
 
-// rehome puts a session whose queue was deleted, as it was closed then, into
-// the one that takes the mail now, or nobody who serves a queue would see it.
-// Its agent keeps it if he serves that one, too.
-func (a *arrival) rehome(ctx context.Context, tx Tx, s *Session) error {
-	if _, ok := a.cat.ByQueue[s.Queue]; ok {
+// rehome puts a session that was closed, or whose queue was deleted, where
+// somebody can work on it: into the queue that takes the mail now if its own is
+// gone, and to its agent only if he still serves that.
+func (a *arrival) rehome(ctx context.Context, tx Tx, s *Session, was session.State) error {
+	if _, ok := a.cat.ByQueue[s.Queue]; !ok {
+		q, ok := a.cat.QueueOf(a.Account)
+		if !ok {
+			return nil
+		}
+		s.Queue = q.ID
+		if !slices.Contains(q.Accounts, s.Account) {
+			s.Account = a.Account
+		}
+	} else if was != session.Closed {
 		return nil
-	}
-	q, ok := a.cat.QueueOf(a.Account)
-	if !ok {
-		return nil
-	}
-	s.Queue = q.ID
-	if !slices.Contains(q.Accounts, s.Account) {
-		s.Account = a.Account
 	}
 	if s.Agent == "" {
 		return nil
 	}
 	ag, err := get[Agent](ctx, tx, agentPath(s.Agent))
-	if ag == nil || !slices.Contains(ag.Queues, q.ID) {
+	if !ag.works(s.Queue) {
 		s.Agent = ""
 	}
 	return err

@@ -30,10 +30,10 @@ func (a *Assign) Queue(ctx context.Context, e event.Queue) error {
 	if err != nil {
 		return err
 	}
+	errs := []error{a.leave(ctx)}
 	if e.Queue != "" {
-		return a.drain(ctx, e.Queue, "")
+		return errors.Join(append(errs, a.drain(ctx, e.Queue, ""))...)
 	}
-	var errs []error
 	for id := range cat.ByQueue {
 		errs = append(errs, a.drain(ctx, id, ""))
 	}

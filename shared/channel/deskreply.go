@@ -54,7 +54,7 @@ func (d *Desk) Reply(ctx context.Context, who Actor, id string, w Words) (*Sent,
 		if err := a.load(ctx, id); err != nil {
 			return nil, err
 		}
-		return a.answer(l)
+		return a.answer(ctx, l)
 	})
 }
 
@@ -164,7 +164,16 @@ func (d *Desk) dispatch(ctx context.Context, o Outbound) {
 }
 
 // answer moves the session by an agent's mail.
-func (a *act) answer(l *letter) (*History, error) {
+func (a *act) answer(ctx context.Context, l *letter) (*History, error) {
+	if a.s.State == session.Closed && a.s.Agent != "" { // whom closed sessions keep
+		ag, err := get[Agent](ctx, a.tx, agentPath(a.s.Agent))
+		if err != nil {
+			return nil, err
+		}
+		if !ag.works(a.s.Queue) {
+			a.s.Agent = ""
+		}
+	}
 	err := a.s.apply(session.Outbound, a.cat.Session, a.now)
 	if errors.Is(err, session.ErrNewSession) {
 		return a.succeed(l)

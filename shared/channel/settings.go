@@ -176,7 +176,8 @@ type Agent struct {
 	SeenAt       time.Time        `json:"seen_at"` // last log-in, heartbeat or status
 	Open         int              `json:"open"`    // unopened, reopened and active sessions
 	LastAssigned time.Time        `json:"last_assigned"`
-	Daily        map[string]Daily `json:"daily,omitempty"` // by queue
+	Daily        map[string]Daily `json:"daily,omitempty"`   // by queue
+	Leaving      bool             `json:"leaving,omitempty"` // may have sessions that he can no longer open
 	UpdatedAt    time.Time        `json:"updated_at"`
 	given        bool             // was assigned something in the transaction under way
 }

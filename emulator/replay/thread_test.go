@@ -32,6 +32,7 @@ const (
 var differences = map[string]struct{ sessions, why string }{
 	"thread/1":                 {"(1 2 3)", loop},
 	"thread2/1":                {"(1 2)", sameID},
+	"thread3/1":                {"(1)(2)", bySubject},
 	"thread4/1":                {"(1)(2)", bySubject},
 	"thread5/2":                {"(3 4)", remember},
 	"thread5/3":                {"(3 4 5)", remember},

@@ -85,7 +85,7 @@ func (f *Folder) fetch(ctx context.Context, after Cursor, limit int, deliver fun
 		limit = maxUIDs
 	}
 	f.conn.news.heard() // the search sees what was told until now
-	uids, err := f.conn.search(from(after.LastUID+1), limit)
+	uids, err := f.following(after.LastUID, limit)
 	if err != nil {
 		return after, err
 	}

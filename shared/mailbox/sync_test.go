@@ -337,6 +337,50 @@ func TestUIDsOfASparseFolder(t *testing.T) {
 	}
 }
 
+// A batch of a big folder does not have the server list all that is left, and a gap is passed at once.
+func TestFetchAsksForWhatIsNear(t *testing.T) {
+	var asked []string
+	server := scriptedBy(t, func(command string) []string {
+		switch {
+		case strings.HasPrefix(command, "EXAMINE"):
+			return []string{"* 4 EXISTS", "* OK [UIDVALIDITY 9] ok", "* OK [UIDNEXT 90003] ok"}
+		case strings.Contains(command, "SEARCH"):
+			asked = append(asked, strings.TrimPrefix(command, "UID SEARCH UID "))
+			return []string{"* SEARCH 4 6000 90001 90002"} // more than it was asked
+		case strings.Contains(command, "BODY.PEEK"):
+			uid := strings.Fields(command)[2]
+			return []string{"* 1 FETCH (UID " + uid + " BODY[] {2}\r\nhi)"}
+		case strings.Contains(command, "UID FETCH"):
+			uid := strings.Fields(command)[2]
+			return []string{"* 1 FETCH (UID " + uid + " RFC822.SIZE 2)"}
+		}
+		return nil
+	})
+	d := &mailbox.Dialer{AllowInsecure: true}
+	f, err := d.Open(t.Context(), server, login(), "INBOX")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	cursor := mailbox.Cursor{UIDValidity: 9}
+	var got []uint32
+	for range 5 {
+		if cursor, err = f.Fetch(t.Context(), cursor, 1, func(_ context.Context, m mailbox.Item) error {
+			got = append(got, m.UID)
+			_, err := io.Copy(io.Discard, m.Body)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := []uint32{4, 6000, 90001, 90002}; !slices.Equal(got, want) {
+		t.Errorf("got %d, not %d", got, want)
+	}
+	if want := []string{"1:5000", "5:5004", "5005:*", "6001:11000", "11001:*", "90002:*", "90003:*"}; !slices.Equal(asked, want) {
+		t.Errorf("asked for %q, not %q", asked, want)
+	}
+}
+
 func TestUIDsWithoutUIDNEXT(t *testing.T) {
 	var said []string
 	server := scriptedBy(t, func(command string) []string {

@@ -47,6 +47,19 @@ func (f *Folder) UIDs(ctx context.Context, each func(uids []uint32) error) error
 	}
 }
 
+// following returns the next UIDs after one, at most limit, and none only when there are none. Who wants few is told of
+// those nearby and not of all that are left, which with every batch anew would make the first import of a big folder
+// quadratic.
+func (f *Folder) following(uid uint32, limit int) ([]uint32, error) {
+	if near, last := f.rangeFrom(uid+1, narrowRange); !last && limit <= narrowRange {
+		if uids, err := f.conn.search(near, limit); err != nil || len(uids) > 0 {
+			return uids, err
+		}
+		uid += narrowRange
+	}
+	return f.conn.search(from(uid+1), limit)
+}
+
 // foretell finds UIDNEXT where the server did not say it, which RFC 3501 allowed.
 func (f *Folder) foretell() error {
 	if f.next > 0 {

@@ -21,6 +21,9 @@ func demoCommand(ctx context.Context, args []string) error {
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
+	if fs.NArg() > 0 {
+		return fmt.Errorf("demo takes no arguments, got %q", fs.Args())
+	}
 	addrs := suite.DefaultAddrs()
 	if *addrFile != "" {
 		b, err := os.ReadFile(*addrFile)

@@ -19,7 +19,7 @@ func replayCommand(ctx context.Context, args []string) error {
 	fs := flag.NewFlagSet("replay", flag.ContinueOnError)
 	var f suiteFlags
 	f.register(fs, 0)
-	via := fs.String("via", "imap", "way in: smtp, imap (put into the mailbox as it is) or ingest (straight into the archive)")
+	via := fs.String("via", "imap", "way in: smtp, imap (put into the mailbox, with its line ends) or ingest (straight into the archive)")
 	out := fs.String("out", "", "write a JSON line per mail to this file")
 	oneLine := fs.Bool("json", false, "print the report on one line")
 	wait := fs.Duration("timeout", 30*time.Minute, "how long to wait for the pipeline")

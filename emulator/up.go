@@ -133,5 +133,8 @@ func functionsCommand(ctx context.Context, args []string) error {
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
+	if fs.NArg() > 0 {
+		return fmt.Errorf("functions takes no arguments, got %q", fs.Args())
+	}
 	return suite.RunFunctions(ctx, *listen, os.Stdout)
 }

@@ -20,7 +20,7 @@ type Via string
 
 const (
 	SMTP   Via = "smtp"   // as a sender's server would deliver
-	IMAP   Via = "imap"   // put into the mailbox byte for byte, then polled
+	IMAP   Via = "imap"   // put into the mailbox without the network, then polled
 	Ingest Via = "ingest" // into the archive, and its pointer published
 )
 

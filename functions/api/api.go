@@ -45,7 +45,7 @@ func Handler(ctx context.Context, env config.Env) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	admin := &channel.Admin{Docs: c.Docs, Secrets: c.Secrets, Bus: c.Bus, Mail: mail, Schedule: jobs, Now: env.Now}
+	admin := &channel.Admin{Docs: c.Docs, Secrets: c.Secrets, Bus: c.Bus, Mail: mail, Schedule: jobs, Now: env.Now, Insecure: c.Insecure()}
 	return New(Deps{
 		Desk:    &channel.Desk{Docs: c.Docs, Archive: c.Archive, Bus: c.Bus, Secrets: c.Secrets, Config: c.Config, Now: env.Now},
 		Admin:   admin,

@@ -29,6 +29,7 @@ type Admin struct {
 	Mail     Verifier
 	Schedule Schedule
 	Now      Clock
+	Insecure bool // addresses without TLS may be saved, as the emulator's are
 
 	who  Actor        // see As
 	only Precondition // see If
@@ -133,6 +134,7 @@ func (a *Admin) PutSettings(ctx context.Context, s Settings, token string) (*Set
 	s.CRM.complete()
 	var bad Invalid
 	_ = bad.under("", s.check())
+	a.encrypted(&bad, "crm.base_url", s.CRM.BaseURL)
 	bad.line("crm_token", token, maxSecret)
 	if err := bad.err(); err != nil {
 		return nil, err
@@ -216,6 +218,13 @@ func (a *Admin) follow(ctx context.Context, on bool) error {
 	return errors.Join(a.Schedule.Resume(ctx),
 		a.Bus.Publish(ctx, event.TopicPoll, event.Encode(event.Poll{})),
 		a.Bus.Publish(ctx, event.TopicQueue, event.Encode(event.Queue{})))
+}
+
+// encrypted names an address that would be talked to in clear text.
+func (a *Admin) encrypted(bad *Invalid, field, address string) {
+	if !a.Insecure && strings.HasPrefix(strings.ToLower(address), "http:") {
+		bad.add(field, "%q must be https", address)
+	}
 }
 
 // maxURL is the longest address of a web server, in bytes.

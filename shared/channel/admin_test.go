@@ -113,6 +113,23 @@ func TestAddressesHaveNoPasswords(t *testing.T) {
 	}
 }
 
+// Tokens and mail do not go over the net in clear text; the emulator's servers are an exception.
+func TestAddressesAreEncrypted(t *testing.T) {
+	d := newDesks(t)
+	s := channel.Defaults()
+	s.CRM.Kind, s.CRM.BaseURL, s.CRM.User = "zendesk", "HTTP://x.zendesk.com", "a@b.example"
+	if _, err := d.admin.PutSettings(t.Context(), s, ""); !slices.Equal(fields(err), []string{"crm.base_url"}) {
+		t.Errorf("saved: %v", err)
+	}
+	if _, err := d.admin.Import(t.Context(), &channel.Setup{Settings: &s}, channel.ImportOptions{DryRun: true}); !slices.Equal(fields(err), []string{"settings.crm.base_url"}) {
+		t.Errorf("imported: %v", err)
+	}
+	d.admin.Insecure = true
+	if _, err := d.admin.PutSettings(t.Context(), s, ""); err != nil {
+		t.Errorf("in the emulator: %v", err)
+	}
+}
+
 func TestTheScheduleFollowsTheChannel(t *testing.T) {
 	d := newDesks(t)
 	s, err := d.admin.Settings(t.Context())
@@ -555,6 +572,9 @@ func TestDeletingAQueueAsksForItsHeir(t *testing.T) {
 		if err := d.admin.DeleteQueue(ctx, "support", heir); len(fields(err)) != 1 {
 			t.Errorf("to %s: %v", heir, err)
 		}
+	}
+	if err := d.admin.DeleteQueue(ctx, "child", "nowhere"); len(fields(err)) != 1 {
+		t.Errorf("without sessions to nowhere: %v", err)
 	}
 	if err := d.admin.DeleteQueue(ctx, "support", "billing"); err != nil {
 		t.Fatal(err)

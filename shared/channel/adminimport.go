@@ -96,6 +96,7 @@ func (a *Admin) prepare(ctx context.Context, s *Setup, o ImportOptions, bad *Inv
 		return nil
 	}
 	s.Settings.CRM.complete()
+	a.encrypted(bad, "settings.crm.base_url", s.Settings.CRM.BaseURL)
 	if o.DryRun || s.Settings.check() != nil {
 		return nil
 	}

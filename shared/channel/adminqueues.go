@@ -148,6 +148,13 @@ func openIn(queue string) Query {
 
 // empty moves the sessions that are not closed to the heir.
 func (a *Admin) empty(ctx context.Context, id, heir string) error {
+	if heir != "" {
+		if to, err := a.Queue(ctx, heir); errors.Is(err, ErrNotFound) || err == nil && to.ID == id {
+			return &Invalid{[]Field{{"move_to", fmt.Sprintf("%q is no other queue", heir)}}}
+		} else if err != nil {
+			return err
+		}
+	}
 	n, err := a.Docs.Count(ctx, openIn(id), maxCounted)
 	if err != nil || n == 0 {
 		return err
@@ -158,9 +165,6 @@ func (a *Admin) empty(ctx context.Context, id, heir string) error {
 			more = "at least "
 		}
 		return conflict("queue %s has %s%d open sessions; name the queue that takes them (move_to)", id, more, n)
-	}
-	if to, err := a.Queue(ctx, heir); err != nil || to.ID == id {
-		return errors.Join(err, &Invalid{[]Field{{"move_to", fmt.Sprintf("%q is no other queue", heir)}}})
 	}
 	return pages(ctx, a.Docs, openIn(id), time.Now().Add(sweepFor), func(d found[Session]) error { return a.inherit(ctx, d.id, id, heir) })
 }

@@ -89,6 +89,7 @@ func (a *Admin) checkStorage(ctx context.Context, s Storage, credentials string)
 	s = s.named()
 	var bad Invalid
 	s.check(&bad)
+	a.encrypted(&bad, "destination.endpoint", s.Destination.Endpoint)
 	secret := s.Destination.Secret
 	switch {
 	case s.Destination.Kind != KindS3:

@@ -750,6 +750,7 @@ func TestReplyTo(t *testing.T) {
 		{"ours among others", "Reply-To: support+form@example.com, office@customer.example\r\n", []string{"office@customer.example"}},
 		{"twice", "Reply-To: office@customer.example, Office@customer.example\r\n", []string{"office@customer.example"}},
 		{"no address", "Reply-To: noreply\r\n", []string{"cleo@customer.example"}},
+		{"a gateway's", "Reply-To: <c=de/s=cleo@gateway.example>\r\n", []string{"c=de/s=cleo@gateway.example"}}, // X.400, RFC 2156
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := newDesks(t)

@@ -200,5 +200,5 @@ func (e *Invalid) recipients(field string, list []email.Address) {
 // isAddress tells whether s is one plain address and nothing else.
 func isAddress(s string) bool {
 	list := email.ParseAddressList(s)
-	return len(s) <= maxAddress && len(list) == 1 && list[0].Addr == s && list[0].Name == "" && !strings.ContainsAny(s, " \r\n\t<>,;/") && strings.Count(s, "@") == 1
+	return len(s) <= maxAddress && len(list) == 1 && list[0].Addr == s && list[0].Name == "" && !strings.ContainsAny(s, " \r\n\t<>,;") && strings.Count(s, "@") == 1
 }

@@ -165,6 +165,7 @@ func TestStorageIsRefused(t *testing.T) {
 		"half a key":            {inS3("mail", ""), `{"access_key":"A"}`, "credentials"},
 		"for Cloud Storage":     {channel.Storage{Destination: channel.Destination{Kind: "gcs", Bucket: "mail"}}, s3Credentials, "credentials"},
 		"into another's secret": {channel.Storage{Destination: channel.Destination{Kind: "s3", Bucket: "mail", Region: "r", Secret: "crm-token"}}, s3Credentials, "destination.secret"},
+		"clear text":            {channel.Storage{Destination: channel.Destination{Kind: "s3", Bucket: "mail", Endpoint: "http://s3.example.com"}}, s3Credentials, "destination.endpoint"},
 		"bad field":             {channel.Storage{Period: "1d"}, "", "period"},
 	} {
 		t.Run(name, func(t *testing.T) {

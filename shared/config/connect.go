@@ -97,6 +97,9 @@ func (b Bus) Publish(ctx context.Context, topic string, ms ...event.Message) err
 	return b.b.PublishAll(ctx, topic, out)
 }
 
+// Insecure tells whether servers without TLS are allowed (ALLOW_INSECURE_MAIL).
+func (c *Clients) Insecure() bool { return c.storages.insecure }
+
 // CRM connects to the CRM that the settings name, under the rules for whatever
 // admins name: not into our own network, and not in clear text.
 func (c *Clients) CRM(ctx context.Context, s channel.CRMSettings) (channel.CRM, error) {

@@ -17,14 +17,16 @@ import (
 
 const (
 	defaultAge = time.Hour   // of keys that came without Cache-Control
-	retryAfter = time.Minute // between fetches for the sake of an unknown key
+	retryAfter = time.Minute // between fetches for the sake of an unknown key, and after one that failed
+	maxStale   = 24 * time.Hour
 	maxKeySet  = 1 << 20     // bytes
 )
 
 // JWKS are an issuer's published keys (RFC 7517 §5), fetched when first needed
 // and kept as long as their Cache-Control allows. A key that is not among them
 // may be new: it has them fetched again, but at most once a minute, as anybody
-// can invent a key ID. A failed fetch is not remembered. Safe for concurrent use.
+// can invent a key ID. While they cannot be fetched, keys are good for another
+// day: an outage of the issuer's server is none of ours. Safe for concurrent use.
 type JWKS struct {
 	URL    string
 	Client *http.Client     // nil means one that gives up after 10 s
@@ -42,18 +44,21 @@ func (j *JWKS) Key(ctx context.Context, kid string) (crypto.PublicKey, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	now := j.now()
-	fresh := now.Before(j.expires)
-	if key, ok := j.keys[kid]; ok && fresh {
+	key, known := j.keys[kid]
+	fresh, late := now.Before(j.expires), now.Sub(j.tried) >= retryAfter
+	usable := known && now.Before(j.expires.Add(maxStale))
+	if known && fresh || usable && !late {
 		return key, nil
 	}
-	if !fresh || now.Sub(j.tried) >= retryAfter {
+	if !fresh || late {
 		j.tried = now
-		if err := j.fetch(ctx, now); err != nil {
+		if err := j.fetch(ctx, now); err != nil && !usable {
 			return nil, fmt.Errorf("auth: keys of %s: %w", j.URL, err)
+		} else if err != nil {
+			return key, nil
 		}
 	}
-	key, ok := j.keys[kid]
-	if !ok {
+	if key, known = j.keys[kid]; !known {
 		return nil, invalid("unknown key")
 	}
 	return key, nil

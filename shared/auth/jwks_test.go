@@ -175,3 +175,23 @@ func TestConcurrentCallersShareAFetch(t *testing.T) {
 		t.Errorf("%d fetches", i.fetches)
 	}
 }
+
+// An outage of the issuer's server does not lock everybody out; for ever it is not believed.
+func TestKnownKeysOutliveAnOutage(t *testing.T) {
+	s := signer(t, google)
+	i := publish(t, s)
+	i.expect(t, "known", s.KeyID(), nil, 1)
+	i.status = http.StatusServiceUnavailable
+	i.now = noon.Add(10 * time.Minute)
+	for range 3 {
+		i.expect(t, "expired, asked once", s.KeyID(), nil, 2)
+	}
+	i.now = noon.Add(24 * time.Hour)
+	i.expect(t, "a day later", s.KeyID(), nil, 3)
+	i.now = noon.Add(24*time.Hour + 10*time.Minute)
+	if _, err := i.Key(t.Context(), s.KeyID()); err == nil || errors.Is(err, auth.ErrInvalid) {
+		t.Errorf("too old: %v", err)
+	}
+	i.status = http.StatusOK
+	i.expect(t, "back again", s.KeyID(), nil, 5)
+}

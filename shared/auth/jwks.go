@@ -19,7 +19,7 @@ const (
 	defaultAge = time.Hour   // of keys that came without Cache-Control
 	retryAfter = time.Minute // between fetches for the sake of an unknown key, and after one that failed
 	maxStale   = 24 * time.Hour
-	maxKeySet  = 1 << 20     // bytes
+	maxKeySet  = 1 << 20 // bytes
 )
 
 // JWKS are an issuer's published keys (RFC 7517 §5), fetched when first needed

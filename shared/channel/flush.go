@@ -142,6 +142,7 @@ type job struct {
 	post   string // the message that the change posts
 	told   string // digest of the description that the change tells
 	more   bool   // further messages wait to be posted
+	left   string // the host of the CRM that has the ticket, if that is another one
 }
 
 // carryOut does the first due operation of each record: creations one by one,
@@ -193,7 +194,14 @@ func (b *batch) load(ctx context.Context, ops []Operation) ([]*job, error) {
 		jobs = append(jobs, j)
 		refs = append(refs, &Ref{Path: recordPath(op.Record), Into: &j.rec})
 	}
-	return jobs, b.Docs.Get(ctx, refs...)
+	err := b.Docs.Get(ctx, refs...)
+	for _, j := range jobs {
+		if j.rec.elsewhere(b.cat.CRM) { // the settings were changed
+			j.left = j.rec.Host
+			j.rec.Ticket, j.rec.Posted, j.rec.Told = "", nil, ""
+		}
+	}
+	return jobs, err
 }
 
 func (b *batch) create(ctx context.Context, j *job) error {
@@ -222,12 +230,12 @@ func (b *batch) create(ctx context.Context, j *job) error {
 			return b.created(ctx, j, b.amend(ctx, j)) // it moved meanwhile, and record saw no ticket to tell
 		}
 	}
-	return b.created(ctx, j, b.done(ctx, j, j.ticket()))
+	return b.created(ctx, j, b.done(ctx, j, b.ticket(j)))
 }
 
 // ticket are the fields of a record whose ticket there is now.
-func (j *job) ticket() map[string]any {
-	fields := map[string]any{"ticket": j.rec.Ticket}
+func (b *batch) ticket(j *job) map[string]any {
+	fields := map[string]any{"ticket": j.rec.Ticket, "crm": b.cat.CRM.Kind, "host": b.cat.CRM.host()}
 	if j.told != "" {
 		fields["told"] = j.told
 	}
@@ -262,6 +270,9 @@ func (b *batch) ticketless(ctx context.Context, j *job) error {
 	if err != nil && !errors.Is(err, ErrMissing) {
 		return err
 	}
+	if j.left != "" {
+		return b.park(ctx, j, fmt.Errorf("the ticket is in %s; replay it when the settings name that again", j.left))
+	}
 	return b.park(ctx, j, errors.New("the session has no ticket; replay its creation first"))
 }
 
@@ -269,7 +280,7 @@ func (b *batch) ticketless(ctx context.Context, j *job) error {
 // date, unless it is: the attempt counts as a second one.
 func (b *batch) amend(ctx context.Context, j *job) error {
 	op := Operation{ID: digest(j.op.ID, "amend"), Record: j.op.Record, Seq: j.op.Seq, Kind: crm.Update, State: OpPending, Due: b.now, At: b.now, Attempts: 1}
-	fields := j.ticket()
+	fields := b.ticket(j)
 	fields["updated_at"] = b.now
 	return b.Docs.Write(ctx, func(tx Tx) {
 		tx.Patch(recordPath(op.Record), fields)

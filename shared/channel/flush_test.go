@@ -10,6 +10,8 @@ import (
 
 	"emailchannel.dev/emailchannel/shared/channel"
 	"emailchannel.dev/emailchannel/shared/crm"
+	"emailchannel.dev/emailchannel/shared/event"
+	"emailchannel.dev/emailchannel/shared/session"
 )
 
 // A comment that comes after the storage period says so, rather than nothing.
@@ -304,4 +306,57 @@ func (c *decodes) Find(ctx context.Context, q channel.Query, each func(string, f
 		}
 		return each(id, decode)
 	})
+}
+
+// Tickets are numbered in every CRM: one of another may be a stranger's here.
+func TestATicketOfAnotherCRM(t *testing.T) {
+	d := newDesks(t)
+	id := d.receives(cleo)
+	d.pass(time.Minute)
+	d.records("moved", "77", crm.Update)
+	for _, path := range []string{"records/moved", "records/" + id} {
+		if err := d.docs.Write(t.Context(), func(tx channel.Tx) {
+			tx.Set(path, channel.CRMRecord{Session: strings.TrimPrefix(path, "records/"), CRM: "zendesk", Ticket: "77", Host: "sandbox.zendesk.com", Seq: 3})
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	record := func() *channel.Record {
+		return &channel.Record{Docs: d.docs, Bus: d.bus, Config: d.fresh(), Now: d.clock}
+	}
+	to := &ledger{}
+	d.set("settings/channel", map[string]any{"crm.base_url": "https://live.zendesk.com"})
+	d.flush(to)
+	if op := doc[channel.Operation](d, "crmops/moved"); len(to.changed) != 0 || op.State != channel.OpParked || !strings.Contains(op.Reason, "sandbox.zendesk.com") {
+		t.Errorf("%+v, changes %+v", op, to.changed)
+	}
+	s := d.session(id)
+	e := event.Session{ID: "e1", Session: id, Queue: s.Queue, Kind: string(session.KindAssigned), Message: s.FirstMessage, At: d.clock()}
+	if err := record().Handle(t.Context(), e); err != nil {
+		t.Fatal(err)
+	}
+	e.ID, e.Kind = "e2", string(session.KindReceived)
+	if err := record().Handle(t.Context(), e); err != nil {
+		t.Fatal(err)
+	}
+	d.flush(to)
+	rec := doc[channel.CRMRecord](d, "records/"+id)
+	if len(to.created) != 1 || rec.Ticket != "1" || rec.Host != "live.zendesk.com" || rec.Seq < 4 {
+		t.Errorf("%+v, created %+v", rec, to.created)
+	}
+	for _, ch := range to.changed {
+		if ch.Ticket != "1" {
+			t.Errorf("told ticket %s", ch.Ticket)
+		}
+	}
+	d.set("settings/channel", map[string]any{"crm.base_url": "https://LIVE.zendesk.com:443/"}) // the same
+	e.ID, e.Kind = "e3", string(session.KindAssigned)
+	if err := record().Handle(t.Context(), e); err != nil {
+		t.Fatal(err)
+	}
+	d.set("sessions/"+id, map[string]any{"agent": ana.ID})
+	d.flush(to)
+	if n := len(to.changed); n == 0 || to.changed[n-1].Facts == nil || to.changed[n-1].Ticket != "1" || len(to.created) != 1 {
+		t.Errorf("changes %+v", to.changed)
+	}
 }

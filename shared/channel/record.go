@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,12 +20,28 @@ import (
 type CRMRecord struct {
 	Session      string    `json:"session"`
 	CRM          string    `json:"crm"`
-	Ticket       string    `json:"ticket"` // empty until it was created
+	Ticket       string    `json:"ticket"`         // empty until it was created
+	Host         string    `json:"host,omitempty"` // of the CRM that the ticket is in
 	Posted       []string  `json:"posted,omitempty"`
 	Told         string    `json:"told,omitempty"` // digest of the description that the ticket had last
 	Seq          int       `json:"seq"`            // of the last operation
 	BlockedUntil time.Time `json:"blocked_until,omitzero"`
 	UpdatedAt    time.Time `json:"updated_at"`
+}
+
+// elsewhere tells whether the ticket is in another CRM than the settings name,
+// which may have one of the same number: a stranger's.
+func (r CRMRecord) elsewhere(c CRMSettings) bool {
+	return r.Ticket != "" && r.Host != "" && (r.CRM != c.Kind || r.Host != c.host())
+}
+
+// host is the host name of the CRM.
+func (c CRMSettings) host() string {
+	u, err := url.Parse(c.BaseURL)
+	if err != nil {
+		return ""
+	}
+	return strings.ToLower(u.Hostname())
 }
 
 // OpState is where a CRM operation stands; one that was carried out is gone.
@@ -85,7 +103,7 @@ func (r *Record) Handle(ctx context.Context, e event.Session) error {
 	}
 	if trigger == crm.Changed { // mostly news about a ticket that is yet to be made, with the facts of then
 		rec, err := get[CRMRecord](ctx, r.Docs, recordPath(e.Session))
-		if err != nil || rec == nil || rec.Ticket == "" {
+		if err != nil || rec == nil || rec.Ticket == "" || rec.elsewhere(cat.CRM) {
 			return err
 		}
 	}
@@ -103,7 +121,11 @@ func (r *Record) Handle(ctx context.Context, e event.Session) error {
 			return err
 		}
 		var known crm.Record
-		if rec != nil {
+		switch {
+		case rec == nil:
+		case rec.elsewhere(cat.CRM): // the session goes on in this one
+			rec = &CRMRecord{Session: e.Session, CRM: cat.CRM.Kind, Seq: rec.Seq}
+		default:
 			known = crm.Record{Exists: true, Created: rec.Ticket != ""}
 		}
 		kinds := crm.Decide(trigger, cat.Record, known)
@@ -166,8 +188,8 @@ func (r *Record) inherit(ctx context.Context, tx Tx, id string, cat *Catalog) (*
 		return rec, err
 	}
 	old, err := get[CRMRecord](ctx, tx, recordPath(s.Linked))
-	if err == nil && old != nil {
-		rec.Ticket = old.Ticket
+	if err == nil && old != nil && !old.elsewhere(cat.CRM) {
+		rec.Ticket, rec.Host = old.Ticket, old.Host
 	}
 	return rec, err
 }

@@ -172,7 +172,7 @@ teams:
 `
 	_, err := d.importing(file, channel.ImportOptions{})
 	want := []string{
-		"accounts.support.outbound_only", "accounts.twin.address", "accounts.twin.outgoing.host", "accounts.twin.outgoing.port",
+		"accounts.support.outbound_only", "accounts.support.outgoing.host", "accounts.twin.address", "accounts.twin.outgoing.host", "accounts.twin.outgoing.port",
 		"agents.not an address.id", "agents.not an address.role", "agents.not an address.teams[0]",
 		"queues.new.assign.daily_limit", "queues.new.language", "queues.new.name", "queues.new.parent",
 		"queues.support.accounts[0]", "queues.support.accounts[1]", "queues.support.accounts[2]", "queues.support.agents[0]", "queues.support.agents[1]",
@@ -236,7 +236,7 @@ func TestPrune(t *testing.T) {
 			t.Errorf("%s without prune: %v", tt.file, err)
 		}
 	}
-	im, err := d.importing("agents: {ana@example.com: {name: Ana, role: agent}, ben@example.com: {name: Ben, role: agent}, dora@example.com: {name: Dora, role: agent}}\nteams: {}\nqueues: {support: {name: S, language: en}, billing: {name: B, language: en}}\naccounts: {billing: {user: b, address: billing@example.com, incoming: {host: a, port: 1, security: tls}, outgoing: {host: a, port: 1, security: tls}}}", prune)
+	im, err := d.importing("agents: {ana@example.com: {name: Ana, role: agent}, ben@example.com: {name: Ben, role: agent}, dora@example.com: {name: Dora, role: agent}}\nteams: {}\nqueues: {support: {name: S, language: en}, billing: {name: B, language: en}}\naccounts: {billing: {user: b, address: billing@example.com, incoming: {host: mail.example.com, port: 1, security: tls}, outgoing: {host: mail.example.com, port: 1, security: tls}}}", prune)
 	if err != nil {
 		t.Fatal(err)
 	}

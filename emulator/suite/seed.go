@@ -40,7 +40,7 @@ func (s *Suite) seed(ctx context.Context) error {
 // configure stores the configuration that the options name.
 func (s *Suite) configure(ctx context.Context) error {
 	c := s.clients
-	admin := channel.Admin{Docs: c.Docs, Secrets: c.Secrets, Bus: c.Bus, Schedule: later{}, Now: s.Clock.Now}
+	admin := channel.Admin{Docs: c.Docs, Secrets: c.Secrets, Bus: c.Bus, Schedule: later{}, Now: s.Clock.Now, Insecure: true}
 	switch {
 	case s.opt.Setup != nil:
 		if _, err := admin.Import(ctx, s.opt.Setup, channel.ImportOptions{}); err != nil {

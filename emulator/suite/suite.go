@@ -136,6 +136,7 @@ func (s *Suite) start(ctx context.Context) error {
 		func() error { return s.connect(ctx) },
 		s.startFunctions, s.serve, s.topics,
 		func() error { return s.seed(ctx) },
+		func() error { return s.orphaned(ctx) },
 		func() error { return s.jobs(ctx) },
 	} {
 		if err := step(); err != nil {
@@ -143,6 +144,7 @@ func (s *Suite) start(ctx context.Context) error {
 		}
 	}
 	s.broker.Pause(false)
+	s.fetch()
 	return nil
 }
 

@@ -2,7 +2,6 @@ package channel
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"sync"
@@ -44,7 +43,7 @@ const (
 	loginAgain   = 15 * time.Minute // after a refusal
 	loginTimeout = 45 * time.Second // both servers of one account
 	loginsFor    = 2 * time.Minute  // after which a run begins no more
-	loginsLease  = 4 * time.Minute  // longer than a run
+	loginsLease  = 2 * time.Minute
 	loginsPage   = 500
 	loginsAtOnce = 32
 )
@@ -94,7 +93,7 @@ func (l *Logins) Handle(ctx context.Context) error {
 	if err = errors.Join(err, derr); len(due) == 0 {
 		return err
 	}
-	held := locked(ctx, l.Docs, l.Now, "logins", rand.Text(), loginsLease, func() error { return l.run(ctx) })
+	held := locked(ctx, l.Docs, l.Now, "logins", loginsLease, func(ctx context.Context) error { return l.run(ctx) })
 	if errors.Is(held, errBusy) {
 		held = nil
 	}

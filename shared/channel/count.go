@@ -2,7 +2,6 @@ package channel
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
@@ -49,7 +48,7 @@ type countedUntil struct {
 const (
 	reportUntilPath = "reports/until"
 	countFor        = 2 * time.Minute
-	countLease      = 5 * time.Minute
+	countLease      = 2 * time.Minute
 	// countAgain is how far back a run looks behind the end of the one before: a transaction that took its time
 	// earlier may have been committed later.
 	countAgain = 5 * time.Minute
@@ -66,7 +65,7 @@ func (c *Count) Handle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = locked(ctx, c.Docs, c.Now, "reports", rand.Text(), countLease, func() error { return c.run(ctx, cat) })
+	err = locked(ctx, c.Docs, c.Now, "reports", countLease, func(ctx context.Context) error { return c.run(ctx, cat) })
 	if errors.Is(err, errBusy) {
 		return nil
 	}

@@ -3,7 +3,6 @@ package channel
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -47,9 +46,10 @@ type Flush struct {
 }
 
 const (
-	flushBatch = 100              // operations read at a time; also update_many's limit
-	flushLease = 5 * time.Minute  // longer than one run
+	flushBatch = 100 // operations read at a time; also update_many's limit
+	flushLease = 30 * time.Second
 	flushFor   = 4 * time.Minute  // after which a run leaves the rest to the next
+	claimFor   = 5 * time.Minute  // for which nobody else tells the CRM of a record; longer than any answer takes
 	keyValid   = time.Hour        // for which the CRM surely knows an idempotency key
 	blockFirst = 10 * time.Second // back-off of a record, doubled each time
 	blockMost  = 15 * time.Minute
@@ -94,7 +94,7 @@ func (f *Flush) due(ctx context.Context, then time.Time, limit int) ([]Operation
 
 // alone runs unless another flush does.
 func (f *Flush) alone(ctx context.Context, cat *Catalog) error {
-	err := locked(ctx, f.Docs, f.Now, "flush", rand.Text(), flushLease, func() error {
+	err := locked(ctx, f.Docs, f.Now, "flush", flushLease, func(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -136,13 +136,15 @@ type batch struct {
 
 // job is the next operation of one record with what it needs.
 type job struct {
-	op     Operation
-	rec    CRMRecord
-	change Change
-	post   string // the message that the change posts
-	told   string // digest of the description that the change tells
-	more   bool   // further messages wait to be posted
-	left   string // the host of the CRM that has the ticket, if that is another one
+	op      Operation
+	rec     CRMRecord
+	change  Change
+	post    string    // the message that the change posts
+	told    string    // digest of the description that the change tells
+	more    bool      // further messages wait to be posted
+	version time.Time // of the record
+	claimed bool
+	left    string // the host of the CRM that has the ticket, if that is another one
 }
 
 // carryOut does the first due operation of each record: creations one by one,
@@ -195,7 +197,8 @@ func (b *batch) load(ctx context.Context, ops []Operation) ([]*job, error) {
 		refs = append(refs, &Ref{Path: recordPath(op.Record), Into: &j.rec})
 	}
 	err := b.Docs.Get(ctx, refs...)
-	for _, j := range jobs {
+	for i, j := range jobs {
+		j.version = refs[i].Version
 		if j.rec.elsewhere(b.cat.CRM) { // the settings were changed
 			j.left = j.rec.Host
 			j.rec.Ticket, j.rec.Posted, j.rec.Told = "", nil, ""
@@ -304,7 +307,7 @@ func (b *batch) prepare(ctx context.Context, j *job) (bool, error) {
 		if j.op.Job != "" { // another change since then has an operation of its own
 			j.change.Job, j.told = j.op.Job, j.op.JobOf
 		}
-		return true, b.claim(ctx, j)
+		return b.claim(ctx, j)
 	}
 	todo, err := b.unposted(ctx, j)
 	if err != nil {
@@ -326,7 +329,7 @@ func (b *batch) prepare(ctx context.Context, j *job) (bool, error) {
 	post := b.post(next)
 	j.post, j.more = next.ID, len(todo) > 1
 	j.change.Post, j.change.Body = &post, post.Body(b.cat.Record.Bodies)
-	return true, b.claim(ctx, j)
+	return b.claim(ctx, j)
 }
 
 // errEnough ends a query of which no more is needed.
@@ -360,12 +363,19 @@ func (j *job) unposted(m Message) bool {
 	return !m.At.After(j.op.At) && m.Direction != Note && !slices.Contains(j.rec.Posted, m.ID)
 }
 
-// claim writes down that a comment is about to be sent: it has no key by which
-// the CRM would know it again.
-func (b *batch) claim(ctx context.Context, j *job) error {
-	return b.Docs.Write(ctx, func(tx Tx) {
+// claim writes down that a comment is about to be sent, as it has no key by
+// which the CRM would know it again, and keeps other flushes from the record,
+// should the lease be lost. It is false when one of them was faster.
+func (b *batch) claim(ctx context.Context, j *job) (bool, error) {
+	err := b.Docs.Write(ctx, func(tx Tx) {
+		tx.PatchAt(recordPath(j.op.Record), j.version, map[string]any{"blocked_until": b.now.Add(claimFor)})
 		tx.Patch(operationPath(j.op.ID), map[string]any{"attempts": Inc(1)})
 	})
+	if errors.Is(err, ErrChanged) {
+		return false, nil
+	}
+	j.claimed = err == nil
+	return j.claimed, err
 }
 
 func (b *batch) apply(ctx context.Context, jobs []*job) error {
@@ -387,7 +397,7 @@ func (b *batch) apply(ctx context.Context, jobs []*job) error {
 		case j.post != "":
 			err = b.posted(ctx, j)
 		default:
-			err = b.done(ctx, j, map[string]any{"told": j.told})
+			err = b.done(ctx, j, map[string]any{"told": j.told, "blocked_until": nil})
 		}
 		if err != nil {
 			return err
@@ -397,7 +407,7 @@ func (b *batch) apply(ctx context.Context, jobs []*job) error {
 }
 
 func (b *batch) posted(ctx context.Context, j *job) error {
-	fields := map[string]any{"posted": append(j.rec.Posted, j.post)}
+	fields := map[string]any{"posted": append(j.rec.Posted, j.post), "blocked_until": nil}
 	if !j.more {
 		return b.done(ctx, j, fields)
 	}
@@ -448,6 +458,9 @@ func (b *batch) failed(ctx context.Context, j *job, cause error) error {
 
 func (b *batch) park(ctx context.Context, j *job, cause error) error {
 	return b.Docs.Write(ctx, func(tx Tx) {
+		if j.claimed {
+			tx.Patch(recordPath(j.op.Record), map[string]any{"blocked_until": nil})
+		}
 		tx.Patch(operationPath(j.op.ID), map[string]any{"state": OpParked, "due": nil, "reason": cause.Error(), "job": nil, "job_of": nil})
 	})
 }

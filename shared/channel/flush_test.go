@@ -360,3 +360,52 @@ func TestATicketOfAnotherCRM(t *testing.T) {
 		t.Errorf("changes %+v", to.changed)
 	}
 }
+
+// A flush that was paused for longer than its lease lasts has another one at work beside it: no comment is made twice.
+func TestTwoFlushesTellOnce(t *testing.T) {
+	d := newDesks(t)
+	id := d.receives(cleo)
+	d.pass(time.Minute)
+	d.records("other", "78", crm.Update)
+	now := d.clock()
+	if err := d.docs.Write(t.Context(), func(tx channel.Tx) {
+		tx.Set("records/"+id, channel.CRMRecord{Session: id, CRM: "zendesk", Ticket: "77"})
+		tx.Set("crmops/op", channel.Operation{ID: "op", Record: id, Kind: crm.Comment, State: channel.OpPending, Due: now, At: now})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	to := &paused{d: d}
+	d.flush(to)
+	told := map[string]int{}
+	for _, ch := range to.changed {
+		told[ch.Ticket]++
+	}
+	if to.calls != 1 || told["77"] != 1 || told["78"] != 1 {
+		t.Errorf("%d calls, told %v", to.calls, told)
+	}
+	if rec := doc[channel.CRMRecord](d, "records/"+id); len(rec.Posted) != 1 || !rec.BlockedUntil.IsZero() {
+		t.Errorf("%+v", rec)
+	}
+	d.pass(time.Hour)
+	d.flush(to)
+	if to.calls != 1 {
+		t.Errorf("told again: %+v", to.changed)
+	}
+}
+
+// paused is a CRM during whose first call the lease is lost and another flush runs.
+type paused struct {
+	ledger
+	d     *desks
+	calls int
+}
+
+func (p *paused) Apply(ctx context.Context, changes []channel.Change) []error {
+	if p.calls++; p.calls == 1 {
+		if err := p.d.docs.Write(ctx, func(tx channel.Tx) { tx.Delete("leases/flush") }); err != nil {
+			p.d.Fatal(err)
+		}
+		p.d.flush(p)
+	}
+	return p.ledger.Apply(ctx, changes)
+}

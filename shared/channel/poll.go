@@ -2,7 +2,6 @@ package channel
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -65,7 +64,7 @@ type Fetched struct {
 }
 
 const (
-	pollLease = 2 * time.Minute
+	pollLease = 30 * time.Second
 	pollFor   = 45 * time.Second // one invocation stops taking more after that
 	pollIdle  = 55 * time.Second // and waits for more until then, where the account wants that
 
@@ -94,7 +93,7 @@ func (p *Poll) Handle(ctx context.Context, e event.Poll) error {
 	case !polled:
 		return nil // its mail waits on the server
 	}
-	return locked(ctx, p.Docs, p.Now, "poll-"+a.ID, rand.Text(), pollLease, func() error { return p.account(ctx, e) })
+	return locked(ctx, p.Docs, p.Now, "poll-"+a.ID, pollLease, func(ctx context.Context) error { return p.account(ctx, e) })
 }
 
 func (p *Poll) fanOut(ctx context.Context, cat *Catalog) error {

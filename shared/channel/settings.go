@@ -61,7 +61,7 @@ type Account struct {
 	Folders      []string      `json:"folders"`
 	Auth         Auth          `json:"auth,omitempty"` // how it logs in; empty: by password
 	OAuth        OAuth         `json:"oauth,omitzero"`
-	Idle         bool          `json:"idle"` // wait in the first folder for mail between polls
+	Idle         bool          `json:"idle"` // wait in the first folder for mail between polls; openapi.yaml says what that costs
 	Sent         SentMail      `json:"sent,omitzero"`
 	AuthServers  []string      `json:"auth_servers,omitempty"` // whose Authentication-Results are believed, see email.ParseAuthenticationResults
 	VERP         bool          `json:"verp"`                   // envelope senders that tell a bounce's mail

@@ -139,7 +139,7 @@ func result(ctx context.Context, s *suite.Suite, f fed) (Result, error) {
 		r.Outcome = "duplicate"
 	case doc.State == channel.Suppressed:
 		r.Outcome = "suppressed"
-	case opened(doc.Rule):
+	case thread.Rule(doc.Rule).Opens():
 		r.Outcome = "session"
 	default:
 		r.Outcome = "threaded"
@@ -148,11 +148,6 @@ func result(ctx context.Context, s *suite.Suite, f fed) (Result, error) {
 		r.AutoReply, err = s.Answered(ctx, doc.Event)
 	}
 	return r, err
-}
-
-// opened tells whether the rule is one that begins a session.
-func opened(rule string) bool {
-	return slices.Contains([]string{string(thread.RuleNew), string(thread.RuleExpired), string(thread.RuleNotParticipant), string(thread.RuleTokenRefused), string(thread.RuleOurs)}, rule)
 }
 
 // mailOf finds the document of the mail under its Message-ID's fingerprint, or

@@ -104,8 +104,7 @@ func (t *again) decided() string {
 }
 
 func decisionText(rule thread.Rule, session string) string {
-	switch rule {
-	case thread.RuleNew, thread.RuleNotParticipant, thread.RuleTokenRefused, thread.RuleExpired, thread.RuleOurs:
+	if rule.Opens() {
 		return "begins a session: " + string(rule)
 	}
 	return "joins session " + session + ": " + string(rule)

@@ -8,7 +8,8 @@
 //
 // A sender who has no part in the conversation does not join it: his mail gets
 // a session of its own that points to the one it names, so that agents see the
-// connection and nobody reads or steers a conversation by guessing an ID.
+// connection and nobody reads or steers a conversation by guessing an ID. So
+// does mail of our own that comes to another queue than it was sent from.
 package thread
 
 import "slices"
@@ -52,6 +53,15 @@ const (
 	RuleExpired        Rule = "expired"         // the session is closed for good (SE-5)
 	RuleOurs           Rule = "ours"            // an agent of another queue wrote it
 )
+
+// Opens tells whether a mail under the rule begins a session.
+func (r Rule) Opens() bool {
+	switch r {
+	case RuleNew, RuleNotParticipant, RuleTokenRefused, RuleExpired, RuleOurs:
+		return true
+	}
+	return false
+}
 
 // Session is what the decision needs of a session that the mail may join.
 type Session struct {

@@ -26,7 +26,7 @@ type arrival struct {
 
 	auth    email.Authentication
 	forged  bool   // the results speak against the author
-	asked   bool   // it reads like a report, but is about no mail of ours: a person's, for all we know
+	human   bool   // it reads like a report, but is about no mail of ours: a person's, for all we know
 	refused string // why a token in the subject was not followed
 }
 
@@ -39,7 +39,7 @@ const announcedFor = 400 * 24 * time.Hour
 // store writes what the mail means and returns the entries to announce. It
 // runs in a transaction and begins by looking whether it ran before.
 func (a *arrival) store(ctx context.Context, tx Tx) ([]History, error) {
-	a.refused, a.asked = "", false // of an attempt before
+	a.refused = "" // of an attempt before
 	k, err := a.recall(ctx, tx)
 	if err != nil {
 		return nil, err
@@ -47,21 +47,31 @@ func (a *arrival) store(ctx context.Context, tx Tx) ([]History, error) {
 	if k.own != nil && k.own.State != Announced {
 		return a.again(ctx, tx, k)
 	}
-	a.asked = a.mail.Report != nil && a.mail.Report.Unsure && !k.related()
-	if reason, ok := a.suppressed(k); ok {
-		a.put(tx, k, Mail{State: Suppressed, Rule: reason})
+	d, suppressed, err := a.decide(ctx, tx, &k)
+	switch {
+	case err != nil:
+		return nil, err
+	case suppressed != "":
+		a.put(tx, k, Mail{State: Suppressed, Rule: suppressed})
 		return nil, nil
-	}
-	d := a.decide(k)
-	if d.Join == "" && !a.report() && k.sentFrom == "" {
-		if d, err = a.byToken(ctx, tx, &k, d); err != nil {
-			return nil, err
-		}
-	}
-	if d.Join == "" {
+	case d.Join == "":
 		return a.open(tx, k, d)
 	}
 	return a.join(ctx, tx, k, d)
+}
+
+// decide tells where the mail belongs, or why it makes no session: a report
+// about a mail that is none of ours has nobody to answer and nothing to do.
+func (a *arrival) decide(ctx context.Context, tx Tx, k *known) (d thread.Decision, suppressed string, err error) {
+	a.human = a.mail.Report != nil && a.mail.Report.Unsure && !k.related()
+	if a.report() && !k.related() {
+		return d, string(a.mail.Class) + " about no mail of ours", nil
+	}
+	d = a.byAncestors(*k)
+	if d.Join == "" && !a.report() && k.sentFrom == "" {
+		d, err = a.byToken(ctx, tx, k, d)
+	}
+	return d, "", err
 }
 
 // same tells whether a mail with this one's Message-ID is this one. Servers on
@@ -107,21 +117,12 @@ func (a *arrival) unpublished(ctx context.Context, tx Tx, k known) ([]History, e
 	return []History{*h}, nil
 }
 
-// suppressed tells whether a mail makes no session: a report about a mail that
-// is none of ours has nobody to answer and nothing to do.
-func (a *arrival) suppressed(k known) (string, bool) {
-	if !a.report() || k.related() {
-		return "", false
-	}
-	return string(a.mail.Class) + " about no mail of ours", true
-}
-
 // report tells whether the mail is about another mail.
 func (a *arrival) report() bool {
-	return (a.mail.Class == email.ClassBounce || a.mail.Class == email.ClassFeedback) && !a.asked
+	return (a.mail.Class == email.ClassBounce || a.mail.Class == email.ClassFeedback) && !a.human
 }
 
-func (a *arrival) decide(k known) thread.Decision {
+func (a *arrival) byAncestors(k known) thread.Decision {
 	m := thread.Mail{Sender: a.sender(), Trusted: a.report() || a.cat.Own(a.sender())}
 	var cs []thread.Candidate
 	if k.about != nil {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"emailchannel.dev/emailchannel/shared/channel"
+	"emailchannel.dev/emailchannel/shared/email"
 	"emailchannel.dev/emailchannel/shared/event"
 )
 
@@ -220,5 +221,18 @@ func TestReplayIsRefused(t *testing.T) {
 	d.erase(cleoAddress)
 	if _, err := d.remail().Replay(t.Context(), cleo.fingerprint(), true); !errors.As(err, &refused) {
 		t.Errorf("an erased mail: %v", err)
+	}
+}
+
+// What reads like a report and was shown for want of proof is shown by today's code too.
+func TestReplayOfWhatOnlyReadsLikeAReport(t *testing.T) {
+	d := newDesks(t)
+	raw := "From: Pia <postmaster@shop.example>\r\nTo: support@example.com\r\nSubject: Delivery problem with order 17\r\nMessage-ID: <q@shop.example>\r\n\r\nIt could not be delivered.\r\n"
+	e := d.mail("support", raw)
+	if err := d.receive(d.archive).Handle(t.Context(), e, 1); err != nil {
+		t.Fatal(err)
+	}
+	if r := d.replay(email.Fingerprint("q@shop.example"), true); len(r.Differences) != 0 || !r.Known {
+		t.Errorf("%+v", r)
 	}
 }

@@ -123,15 +123,12 @@ func (t *again) decision(ctx context.Context, tx Tx, k known) (string, error) {
 			k.own = nil
 		}
 	}
-	if reason, ok := t.suppressed(k); ok {
-		return "makes no session: " + reason, nil
+	d, suppressed, err := t.decide(ctx, tx, &k)
+	if err != nil {
+		return "", err
 	}
-	d := t.decide(k)
-	if d.Join == "" && !t.report() {
-		var err error
-		if d, err = t.byToken(ctx, tx, &k, d); err != nil {
-			return "", err
-		}
+	if suppressed != "" {
+		return "makes no session: " + suppressed, nil
 	}
 	if t.known != nil && t.known.Rule == string(thread.RuleExpired) && d.Join != "" && d.Join != t.session {
 		d.Rule = thread.RuleExpired // as it was that day

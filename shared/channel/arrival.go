@@ -238,14 +238,7 @@ func (a *arrival) rehome(ctx context.Context, tx Tx, s *Session, was session.Sta
 	} else if was != session.Closed {
 		return nil
 	}
-	if s.Agent == "" {
-		return nil
-	}
-	ag, err := get[Agent](ctx, tx, agentPath(s.Agent))
-	if !ag.works(s.Queue) {
-		s.Agent = ""
-	}
-	return err
+	return s.letGo(ctx, tx)
 }
 
 // write stores the mail, its message, the session and the entry of its arrival.

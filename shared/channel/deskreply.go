@@ -165,13 +165,9 @@ func (d *Desk) dispatch(ctx context.Context, o Outbound) {
 
 // answer moves the session by an agent's mail.
 func (a *act) answer(ctx context.Context, l *letter) (*History, error) {
-	if a.s.State == session.Closed && a.s.Agent != "" { // whom closed sessions keep
-		ag, err := get[Agent](ctx, a.tx, agentPath(a.s.Agent))
-		if err != nil {
+	if a.s.State == session.Closed {
+		if err := a.s.letGo(ctx, a.tx); err != nil {
 			return nil, err
-		}
-		if !ag.works(a.s.Queue) {
-			a.s.Agent = ""
 		}
 	}
 	err := a.s.apply(session.Outbound, a.cat.Session, a.now)

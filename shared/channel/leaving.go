@@ -23,6 +23,19 @@ func (ag *Agent) works(queue string) bool {
 	return ag != nil && ag.Role != "" && (ag.Role != RoleAgent || slices.Contains(ag.Queues, queue))
 }
 
+// letGo takes a session that opens from the agent that it kept, if he can no
+// longer open it.
+func (s *Session) letGo(ctx context.Context, r Reader) error {
+	if s.Agent == "" {
+		return nil
+	}
+	ag, err := get[Agent](ctx, r, agentPath(s.Agent))
+	if err == nil && !ag.works(s.Queue) {
+		s.Agent = ""
+	}
+	return err
+}
+
 // settle gives a user the queues that he serves by now, and marks him when he
 // may have sessions that he can no longer open. before is what he was, without
 // an ID when he is new.

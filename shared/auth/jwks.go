@@ -16,10 +16,10 @@ import (
 )
 
 const (
-	defaultAge = time.Hour   // of keys that came without Cache-Control
-	retryAfter = time.Minute // between fetches for the sake of an unknown key, and after one that failed
-	maxStale   = 24 * time.Hour
-	maxKeySet  = 1 << 20 // bytes
+	defaultAge = time.Hour      // of keys that came without Cache-Control
+	retryAfter = time.Minute    // between fetches for the sake of an unknown key, and after one that failed
+	maxStale   = 24 * time.Hour // after their age, while no others can be fetched
+	maxKeySet  = 1 << 20        // bytes
 )
 
 // JWKS are an issuer's published keys (RFC 7517 §5), fetched when first needed
@@ -52,10 +52,12 @@ func (j *JWKS) Key(ctx context.Context, kid string) (crypto.PublicKey, error) {
 	}
 	if !fresh || late {
 		j.tried = now
-		if err := j.fetch(ctx, now); err != nil && !usable {
-			return nil, fmt.Errorf("auth: keys of %s: %w", j.URL, err)
-		} else if err != nil {
+		err := j.fetch(ctx, now)
+		switch {
+		case err != nil && usable:
 			return key, nil
+		case err != nil:
+			return nil, fmt.Errorf("auth: keys of %s: %w", j.URL, err)
 		}
 	}
 	if key, known = j.keys[kid]; !known {

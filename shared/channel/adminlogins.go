@@ -93,7 +93,7 @@ func (l *Logins) Handle(ctx context.Context) error {
 	if err = errors.Join(err, derr); len(due) == 0 {
 		return err
 	}
-	held := locked(ctx, l.Docs, l.Now, "logins", loginsLease, func(ctx context.Context) error { return l.run(ctx) })
+	held := locked(ctx, l.Docs, l.Now, "logins", loginsLease, l.run)
 	if errors.Is(held, errBusy) {
 		held = nil
 	}

@@ -110,11 +110,11 @@ func (c *Clients) CRM(ctx context.Context, s channel.CRMSettings) (channel.CRM, 
 	if err != nil {
 		return nil, fmt.Errorf("token of %s: %w", s.Kind, err)
 	}
-	if !c.storages.insecure && !strings.HasPrefix(strings.ToLower(s.BaseURL), "https:") {
+	if !c.Insecure() && !strings.HasPrefix(strings.ToLower(s.BaseURL), "https:") {
 		return nil, fmt.Errorf("crm.base_url: %s: the token is not sent in clear text, the address must be https", s.BaseURL)
 	}
 	web := zendesk.NewHTTPClient()
 	t := web.Transport.(*http.Transport)
-	t.Proxy, t.DialContext = nil, (&mailbox.Dialer{AllowInsecure: c.storages.insecure}).DialContext // a proxy would resolve the name once more
+	t.Proxy, t.DialContext = nil, (&mailbox.Dialer{AllowInsecure: c.Insecure()}).DialContext // a proxy would resolve the name once more
 	return zendesk.NewRecords(zendesk.New(zendesk.Config{BaseURL: s.BaseURL, Email: s.User, Token: token, HTTPClient: web})), nil
 }

@@ -11,13 +11,15 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"emailchannel.dev/emailchannel/shared/crm"
 )
 
 // Limits of the API.
 const (
-	MaxComment = 64<<10 - 1 // bytes of a comment's text
-	MaxUpload  = 50 << 20   // bytes of a file
-	MaxBatch   = 100        // tickets of an UpdateMany
+	MaxComment = crm.MaxComment // bytes of a comment's text
+	MaxUpload  = 50 << 20       // bytes of a file
+	MaxBatch   = 100            // tickets of an UpdateMany
 )
 
 // maxAnswer bounds what is read of an answer, after decompression: a page of 50 comments of 64 KB, three times

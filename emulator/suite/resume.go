@@ -8,7 +8,7 @@ import (
 )
 
 // orphaned ends the leases of functions that died with the suite before: in the
-// cloud they run out within half a minute, and here nobody need wait for them.
+// cloud they run out by themselves, and here nobody need wait for them.
 func (s *Suite) orphaned(ctx context.Context) error {
 	var names []string
 	if err := s.Docs().Find(ctx, channel.Query{Collection: "leases"}, func(name string, _ func(any) error) error {

@@ -31,8 +31,8 @@ type Change struct {
 	Facts  *crm.Facts // bring agent and queue up to date, with a comment
 	Post   *crm.Post  // a comment
 	Body   string     // of the comment
-	Lookup bool       // the comment may be there from an attempt whose answer was lost
-	Job    string     // that has the change since an attempt before
+	Lookup bool       // it may be there from an attempt whose answer was lost
+	Job    string     // of the CRM, that has it since an attempt before
 }
 
 // Flush carries the stored CRM operations out, in batches (CR-6, CR-7), and

@@ -16,8 +16,8 @@ type known struct {
 	mails     map[string]*Mail // by Message-ID, nil where there is none
 	sessions  map[string]*Session
 	about     *Outbound // the mail of ours that a report is about
-	sentFrom  string    // the session that it was sent from, when it is ours and came to another queue,
-	queue     string    // which is this one
+	sentFrom  string    // the session that it was sent from, when it is ours and came to another queue
+	queue     string    // that other queue; empty without sentFrom
 }
 
 func (a *arrival) recall(ctx context.Context, tx Tx) (known, error) {

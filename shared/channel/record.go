@@ -65,7 +65,7 @@ type Operation struct {
 	At       time.Time `json:"at"`
 	Attempts int       `json:"attempts"`
 	Reason   string    `json:"reason,omitempty"`
-	Job      string    `json:"job,omitempty"`    // in which the CRM has it
+	Job      string    `json:"job,omitempty"`    // of the CRM, which has it and has not said yet what became of it
 	JobOf    string    `json:"job_of,omitempty"` // the message, or the digest of the description, that is in the job
 }
 

@@ -8,14 +8,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/mail"
 	"os"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -24,32 +21,14 @@ import (
 	"emailchannel.dev/emailchannel/emulator/clock"
 	"emailchannel.dev/emailchannel/emulator/replay"
 	"emailchannel.dev/emailchannel/emulator/suite"
+	"emailchannel.dev/emailchannel/emulator/suite/suitetest"
 	"emailchannel.dev/emailchannel/emulator/zendesk"
 	"emailchannel.dev/emailchannel/shared/channel"
 	"emailchannel.dev/emailchannel/shared/email"
 	"emailchannel.dev/emailchannel/shared/session"
 )
 
-// TestMain is also the functions process of an isolated suite, which starts
-// the program that it is part of once more.
-func TestMain(m *testing.M) {
-	debug.SetGCPercent(400) // as suite.TuneMemory, but for many suites in one process
-	debug.SetMemoryLimit(1 << 30)
-	level := slog.LevelError + 4 // refusals are what these tests are about
-	if os.Getenv("EMULATOR_TEST_LOG") != "" {
-		level = slog.LevelInfo
-	}
-	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})))
-	if os.Getenv(suite.FunctionsProcess) != "" {
-		if err := suite.RunFunctions(context.Background(), "127.0.0.1:0", os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
-	}
-	flag.Parse()
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { suitetest.Main(m) }
 
 // world is a running suite as a test sees it: from outside, and its database.
 type world struct {

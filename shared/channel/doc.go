@@ -2,9 +2,9 @@
 // [Poll] fetches mail, [Receive] makes sessions of it, [Assign] gives them to
 // agents, [Respond] writes auto-responses, [Send] delivers, [Record] and
 // [Flush] tell the CRM, [Sweep] moves what fell due and resumes what got
-// stuck, [Count] adds up the reports, [Desk] is the agents' work and [Admin] the settings. [Purge] deletes
-// what is over its storage period, [Erase] what was stored of an end user, and
-// [Remail] processes archived mail once more.
+// stuck, [Count] adds up the reports, [Desk] is the agents' work and [Admin] the
+// settings. [Purge] deletes what is over its storage period, [Erase] what was
+// stored of an end user, and [Remail] processes archived mail once more.
 //
 // # How nothing is lost and nothing happens twice
 //
@@ -23,8 +23,36 @@
 //     a CRM operation by its key. What was claimed and not confirmed is
 //     looked up, or shown to people, but not repeated.
 //
+// An agent's idempotency key stands for what he asked for: the same request gets
+// the first answer again, also when it would make another mail by now, and
+// another request under the key is a [*Conflict].
+//
+// What only one may do at a time (poll an account, flush, count, log in to all
+// accounts) holds a [Lease]. It is renewed for as long as the work takes, runs
+// out soon after its holder died, and ends the work of one who lost it.
+//
 // Named steps ([fault.Step]) mark the places where the emulator's fault switch
 // ends a function; the tests do so at each of them.
+//
+// # Where mail goes
+//
+// Which session a mail joins is package thread's decision. One that begins a
+// session is for the account that it came to. If it names several of ours, and
+// that account among them, it is for the first that it names, To before Cc,
+// whose queue is served: whose mailbox is polled first does not matter. A mail
+// of ours that arrives at another queue than it was sent from is that queue's
+// mail too, in a session linked to the first. What a mailbox had before its
+// account was added makes sessions like any mail, but is not answered by a
+// machine.
+//
+// An agent who no longer serves a queue loses his sessions in it, and those that
+// are open wait for another. Closed ones keep agent and queue. When one opens
+// again it goes to the queue that takes the mail by then if its own is gone, and
+// to its agent only if he still serves that.
+//
+// A ticket is in the CRM that the settings named when it was made. Once they name
+// another host, nothing is written to it: a session that goes on gets a new
+// ticket there, and what is left for the old one is parked with the reason.
 //
 // # Runs over many documents
 //

@@ -9,10 +9,12 @@
 //   - Text is UTF-8 whatever was declared: valid UTF-8 wins, then the declared charset, and it is guessed where none
 //     is declared or the declared one cannot read a quarter of the text.
 //   - Class says what kind of mail it is: bounce, feedback, auto, list, normal (in this order of precedence), and
-//     Suppress whether an automatic answer is forbidden (RFC 3834 and the headers in use).
+//     Suppress whether an automatic answer is forbidden (RFC 3834 and the headers in use). Who merely asks for no
+//     answer, as Exchange does on people's mail, is not taken for a machine.
 //   - Fingerprint is the identity of a mail: a hash of the canonical Message-ID, or of its content where there is none.
 //   - Report names each recipient of a bounce with what the servers said about it, and the mail of ours that it is
-//     about. It is what somebody wrote, not a proof.
+//     about. It is what somebody wrote, not a proof, and Unsure where only its words make it a bounce and a person may
+//     have written them.
 //   - Authentication says how far the domain in From is proven: by the results of servers that the caller trusts
 //     (RFC 8601), or by DKIM signatures checked here, with DMARC's alignment.
 //   - SplitReply and SplitReplyHTML fold the quote below a reply; nothing is ever deleted.

@@ -41,41 +41,6 @@ func TestCollectCorpus(t *testing.T) {
 	}
 }
 
-func TestSplitMbox(t *testing.T) {
-	raw := "From a@b Fri\nSubject: 1\n\nbody\nFrom here it goes on\n\nFrom c@d Fri\nSubject: 2\n\nbody\n"
-	got := splitMbox([]byte(raw))
-	if len(got) != 2 || !strings.HasPrefix(string(got[1]), "From c@d") {
-		t.Fatalf("split %q", got)
-	}
-}
-
-// The mails of an mbox are what was put into it.
-func TestMboxKeepsMails(t *testing.T) {
-	const first, second = "Subject: 1\n\n>From the start\n>>From two\nplain >From\n", "Subject: 2\n\nHello\n\nFrom here on: nothing.\n\nFrom me\n"
-	const from = "From a@b Mon Mar  2 08:00:00 2026\n"
-	stuffed := strings.ReplaceAll(first, "\n>", "\n>>")
-	for name, c := range map[string]struct {
-		raw  string
-		want []string
-	}{
-		"a mail each":         {from + stuffed + "\n" + from + second + "\n", []string{from + first, from + second}},
-		"no empty line after": {from + first[:11] + "\n\n" + from + second, []string{from + first[:11] + "\n", from + second}},
-		"no final newline":    {from + "Subject: 1\n\nbody", []string{from + "Subject: 1\n\nbody"}},
-		"only a header":       {"From - \nSubject: 1\n\nFrom \nSubject: 2\n", []string{"From - \nSubject: 1\n", "From \nSubject: 2\n"}},
-		"nothing":             {"", nil},
-	} {
-		for _, eol := range []string{"\n", "\r\n"} {
-			var got []string
-			for _, m := range splitMbox([]byte(strings.ReplaceAll(c.raw, "\n", eol))) {
-				got = append(got, strings.ReplaceAll(string(m), eol, "\n"))
-			}
-			if diff := cmp.Diff(c.want, got); diff != "" {
-				t.Errorf("%s, with %q (-want +got):\n%s", name, eol, diff)
-			}
-		}
-	}
-}
-
 // A folder may hold anything: what has no mail is left out, whatever it is.
 func TestCollectFollowsLinks(t *testing.T) {
 	dir := t.TempDir()

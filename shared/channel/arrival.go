@@ -3,7 +3,6 @@ package channel
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"slices"
 	"time"
@@ -345,28 +344,6 @@ func (a *arrival) message(k known, s Session) Message {
 	}
 	msg.fit()
 	return msg
-}
-
-// maxMessage is how large a message's document may be by its JSON, which has
-// more bytes than the 1 MiB that Firestore counts.
-const maxMessage = 1<<20 - 16<<10
-
-// fit cuts text and HTML to what a document can hold beside everything else;
-// the archive has the whole mail (OP-5).
-func (m *Message) fit() {
-	rest := *m
-	rest.Text, rest.HTML = "", ""
-	b, err := json.Marshal(rest)
-	if err != nil {
-		panic(err) // it has what JSON has
-	}
-	room := max(maxMessage-len(b), 0)
-	if len(m.Text)+len(m.HTML) <= room {
-		return
-	}
-	m.Text = cut(m.Text, max(room/2, room-len(m.HTML)))
-	m.HTML = cut(m.HTML, room-len(m.Text))
-	m.Degraded = append(slices.Clone(m.Degraded), "limit:document")
 }
 
 // sender is the address that counts as the writer's: From, else Sender, else the envelope's.

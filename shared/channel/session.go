@@ -1,6 +1,8 @@
 package channel
 
 import (
+	"encoding/json"
+	"slices"
 	"time"
 
 	"emailchannel.dev/emailchannel/shared/email"
@@ -118,6 +120,28 @@ type Message struct {
 	Size           int64                 `json:"size"`
 	RetentionAt    time.Time             `json:"retention_at"`       // when the end of the storage period was acted upon: it was purged, or a hold kept it
 	PurgedAt       time.Time             `json:"purged_at,omitzero"` // when its content was deleted (ST-3, ST-5)
+}
+
+// maxMessage is how large a message's document may be by its JSON, which has
+// more bytes than the 1 MiB that Firestore counts.
+const maxMessage = 1<<20 - 16<<10
+
+// fit cuts text and HTML to what a document can hold beside everything else;
+// the archive has the whole mail (OP-5).
+func (m *Message) fit() {
+	rest := *m
+	rest.Text, rest.HTML = "", ""
+	b, err := json.Marshal(rest)
+	if err != nil {
+		panic(err) // it has what JSON has
+	}
+	room := max(maxMessage-len(b), 0)
+	if len(m.Text)+len(m.HTML) <= room {
+		return
+	}
+	m.Text = cut(m.Text, max(room/2, room-len(m.HTML)))
+	m.HTML = cut(m.HTML, room-len(m.Text))
+	m.Degraded = append(slices.Clone(m.Degraded), "limit:document")
 }
 
 // Attachment is a file or inline image of a message.

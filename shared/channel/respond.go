@@ -52,7 +52,28 @@ func (r *Respond) Handle(ctx context.Context, e event.Session) error {
 	if waits, err := r.awaits(ctx, cat, s, e); waits || err != nil {
 		return err
 	}
+	if s, err = r.staffed(ctx, cat.ByQueue[e.Queue], s); err != nil {
+		return err
+	}
 	return r.answer(ctx, cat, s, m, awaited(e))
+}
+
+// staffed has a session that waits assigned before an answer with the agent's
+// name is written (AR-5). Route does the same at this moment, and else the
+// customer would read of him or not as the two come in.
+func (r *Respond) staffed(ctx context.Context, q Queue, s *Session) (*Session, error) {
+	if !s.Waiting || !reply.Uses(q.Response.HTML, "agent") {
+		return s, nil
+	}
+	assign := Assign{Docs: r.Docs, Bus: r.Bus, Config: r.Config, Now: r.Now}
+	if err := assign.drain(ctx, s.Queue, s.ID); err != nil {
+		return nil, err
+	}
+	now, err := get[Session](ctx, r.Docs, sessionPath(s.ID))
+	if now == nil { // erased, which the transaction that stores the answer finds as well
+		return s, err
+	}
+	return now, err
 }
 
 // answer writes the answer to the mail of an event, and hands it over.

@@ -9,6 +9,7 @@ import (
 	"emailchannel.dev/emailchannel/shared/channel"
 	"emailchannel.dev/emailchannel/shared/event"
 	"emailchannel.dev/emailchannel/shared/hours"
+	"emailchannel.dev/emailchannel/shared/route"
 )
 
 // prompt is a bus that has every session's event handled before Publish
@@ -112,6 +113,35 @@ func TestNextWorkingDate(t *testing.T) {
 			w.desk.Config = channel.NewConfiguration(w.docs)
 			w.answer(false)
 			w.expect(name, c.want)
+		})
+	}
+}
+
+// TestNamesTheAgent shows AR-5: who is assigned stands in the answer, however
+// early the answer's turn comes, and where nobody can be, the fallback does.
+func TestNamesTheAgent(t *testing.T) {
+	for name, c := range map[string]struct {
+		assign route.Policy
+		agent  string
+		want   string
+	}{
+		"by rank":        {route.Policy{On: true}, "ana@example.com", "Ana writes to you."},
+		"nobody is here": {route.Policy{On: true, OnlyLoggedIn: true}, "", "our team writes to you."},
+		"by hand":        {route.Policy{}, "", "our team writes to you."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWaiters(t, map[string]any{"crm.kind": "none", "response.html": "<p>@{agent} writes to you.</p>"})
+			q := doc[channel.Queue](w.desks, "queues/support")
+			q.Assign = c.assign
+			if _, err := w.admin.PutQueue(t.Context(), q); err != nil {
+				t.Fatal(err)
+			}
+			w.desk.Config = channel.NewConfiguration(w.docs)
+			w.answer(false)
+			w.expect(name, c.want)
+			if s := doc[channel.Session](w.desks, "sessions/"+w.id); s.Agent != c.agent {
+				t.Errorf("assigned to %q", s.Agent)
+			}
 		})
 	}
 }

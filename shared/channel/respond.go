@@ -14,6 +14,7 @@ import (
 	"emailchannel.dev/emailchannel/shared/event"
 	"emailchannel.dev/emailchannel/shared/fault"
 	"emailchannel.dev/emailchannel/shared/reply"
+	"emailchannel.dev/emailchannel/shared/route"
 	"emailchannel.dev/emailchannel/shared/session"
 )
 
@@ -42,12 +43,13 @@ func (r *Respond) Handle(ctx context.Context, e event.Session) error {
 		return nil
 	case !cat.Email:
 		return r.keep(ctx, e)
-	case !cat.Serving(e.Queue):
-		return nil
 	}
 	s, m, err := r.read(ctx, e)
 	if err != nil || s == nil || m == nil || m.NoAnswer != "" { // which an earlier delivery may have found
 		return err
+	}
+	if !cat.Serving(e.Queue) {
+		return r.unserved(ctx, cat, m, awaited(e))
 	}
 	if waits, err := r.awaits(ctx, cat, s, e); waits || err != nil {
 		return err
@@ -125,6 +127,20 @@ func (r *Respond) withhold(ctx context.Context, m *Message, why string) error {
 	return r.Docs.Write(ctx, func(tx Tx) {
 		tx.Patch(messagePath(m.Session, m.ID), map[string]any{"no_answer": why})
 	})
+}
+
+// unserved stores that the mail gets no answer because its queue is OFF (QU-1),
+// unless an earlier delivery has answered it.
+func (r *Respond) unserved(ctx context.Context, cat *Catalog, m *Message, e event.Session) error {
+	have, err := get[Outbound](ctx, r.Docs, outboundPath(ResponseID(e.ID)))
+	if err != nil || have != nil {
+		return err
+	}
+	why := route.QueueOff
+	if !cat.Queues {
+		why = route.QueuesOff
+	}
+	return r.withhold(ctx, m, string(why))
 }
 
 // read loads the session and the message, wherever a merge has moved it.

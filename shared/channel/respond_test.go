@@ -145,3 +145,32 @@ func TestNamesTheAgent(t *testing.T) {
 		})
 	}
 }
+
+// TestNoAnswerWhileQueueOff shows QU-1 and AR-6: why a mail got no answer is
+// told, and not of one that was answered before its queue went OFF.
+func TestNoAnswerWhileQueueOff(t *testing.T) {
+	for _, answered := range []bool{false, true} {
+		w := newWaiters(t, map[string]any{"crm.kind": "none", "response.html": "<p>Thanks.</p>"})
+		if answered {
+			w.answer(false)
+		}
+		q := doc[channel.Queue](w.desks, "queues/support")
+		q.On = false
+		if _, err := w.admin.PutQueue(t.Context(), q); err != nil {
+			t.Fatal(err)
+		}
+		w.desk.Config = channel.NewConfiguration(w.docs)
+		w.handled = 0
+		w.answer(false)
+		d, err := w.read.Decisions(t.Context(), sam, w.id, channel.PageRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		told := slices.ContainsFunc(d.Items, func(d channel.Decision) bool {
+			return d.Kind == channel.DecidedSuppress && d.Rule == "queue-off"
+		})
+		if told == answered {
+			t.Errorf("answered before: %t, and the decisions are %+v", answered, d.Items)
+		}
+	}
+}

@@ -176,6 +176,9 @@ func (r *Respond) write(ctx context.Context, cat *Catalog, from Account, s *Sess
 		// RFC 3834 5; and what Exchange goes by: https://learn.microsoft.com/openspecs/exchange_server_protocols/ms-oxcmail
 		Headers: map[string]string{"Auto-Submitted": "auto-replied", "X-Auto-Response-Suppress": "All", "Precedence": "auto_reply"},
 	}
+	if from.OutboundOnly { // nobody reads there (AC-4)
+		d.ReplyTo = email.Address{Addr: cat.Accounts[s.Account].Address}
+	}
 	l, err := pen{archive: r.Archive, secrets: r.Secrets, shared: along}.write(ctx, ResponseID(e.ID), from, *s, d)
 	l.Auto, l.Message.Auto, l.Message.At = true, true, r.Now().UTC() // to the fraction: the mail that it answers may be of the same second
 	return l, err

@@ -1,8 +1,11 @@
 package channel_test
 
 import (
+	"bytes"
 	"context"
+	netmail "net/mail"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -171,6 +174,33 @@ func TestNoAnswerWhileQueueOff(t *testing.T) {
 		})
 		if told == answered {
 			t.Errorf("answered before: %t, and the decisions are %+v", answered, d.Items)
+		}
+	}
+}
+
+// TestAnswerFromOutboundOnly shows AR-1 and AC-4: what the customer replies to
+// an answer whose sender is never polled comes to the account that he wrote to.
+func TestAnswerFromOutboundOnly(t *testing.T) {
+	for sender, want := range map[string]string{"": "", "robot": "support@example.com"} {
+		w := newWaiters(t, map[string]any{"crm.kind": "none", "response.html": "<p>Thanks.</p>", "response.account": sender})
+		err := w.docs.Write(t.Context(), func(tx channel.Tx) {
+			tx.Set("accounts/robot", channel.Account{ID: "robot", Address: "robot@example.com", Service: "imap", OutboundOnly: true})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.desk.Config = channel.NewConfiguration(w.docs)
+		w.answer(false)
+		p, err := w.read.Messages(t.Context(), sam, w.id, channel.PageRequest{})
+		if err != nil || len(p.Items) != 2 {
+			t.Fatalf("%v, %v", p, err)
+		}
+		m, err := netmail.ReadMessage(bytes.NewReader(w.archive.objects[p.Items[1].Raw]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if have := strings.Trim(m.Header.Get("Reply-To"), "<>"); have != want {
+			t.Errorf("from %q: Reply-To %q, not %q", m.Header.Get("From"), have, want)
 		}
 	}
 }

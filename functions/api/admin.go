@@ -30,7 +30,7 @@ type settingsBody struct {
 }
 
 func (s *server) putSettings(c *call) (any, error) {
-	var in settingsBody
+	in := settingsBody{Settings: channel.Defaults()}
 	if err := c.body(&in); err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -106,6 +107,24 @@ func TestBothTogglesAreNamed(t *testing.T) {
 	set["subject_token"], set["subject_edit"] = true, true
 	if got := errorFields(c.want(422, "adam", "PUT", "/v1/settings", set)); !slices.Equal(got, []string{"subject_token", "subject_edit"}) {
 		t.Errorf("%v", got)
+	}
+}
+
+// TestLeftOutSettings shows that a field which the document does not require
+// may be left out, and then is as in a new channel (SE-4, CR-1, CR-2, ZD-11).
+func TestLeftOutSettings(t *testing.T) {
+	c := newClient(t)
+	got := c.want(200, "adam", "PUT", "/v1/settings", map[string]any{"company": "Lamps", "crm": map[string]any{"kind": "none"}, "caps": map[string]any{"per_address": 3}})
+	days := map[string]any{"on": true, "days": 30}
+	for field, want := range map[string]any{
+		"company": "Lamps", "email": false, "queues": true,
+		"caps":    map[string]any{"per_address": 3, "per_session": 5, "window": "3h0m0s"},
+		"session": map[string]any{"active_pause": days, "resolved_close": days, "closed_reopen": days, "paused_close": map[string]any{"on": true, "days": 60}},
+		"record":  map[string]any{"incoming": true, "outgoing": true, "bodies": true, "comments_when": "end"},
+	} {
+		if fmt.Sprint(got[field]) != fmt.Sprint(want) {
+			t.Errorf("%s: %v, want %v", field, got[field], want)
+		}
 	}
 }
 

@@ -41,7 +41,8 @@ func ParseSetup(file []byte) (*Setup, error) {
 	for _, name := range slices.Sorted(maps.Keys(root)) {
 		switch name {
 		case "settings":
-			r.one(ThingSettings, name, root[name], new(Settings), func(v any) { s.Settings = v.(*Settings) })
+			set := Defaults()
+			r.one(ThingSettings, name, root[name], &set, func(v any) { s.Settings = v.(*Settings) })
 		case "storage":
 			r.one(ThingStorage, name, root[name], new(Storage), func(v any) { s.Storage = v.(*Storage) })
 		case "accounts":

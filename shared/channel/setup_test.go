@@ -177,7 +177,7 @@ teams:
 		"queues.new.assign.daily_limit", "queues.new.language", "queues.new.name", "queues.new.parent",
 		"queues.support.accounts[0]", "queues.support.accounts[1]", "queues.support.accounts[2]", "queues.support.agents[0]", "queues.support.agents[1]",
 		"queues.support.parent", "queues.support.response.account", "queues.support.response.inline[0].object", "queues.support.teams[1]",
-		"settings.record.comments_when", "settings.session.active_pause", "settings.session.closed_reopen", "settings.session.paused_close", "settings.session.resolved_close", "settings.subject_edit", "settings.subject_token",
+		"settings.session.paused_close", "settings.subject_edit", "settings.subject_token",
 		"storage.period", "teams.BAD.id", "teams.BAD.name",
 	}
 	if got := fields(err); !slices.Equal(got, want) {

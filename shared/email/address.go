@@ -19,6 +19,14 @@ const maxAddresses = 1000
 func ParseAddressList(raw string) []Address { return parseAddresses(raw, "") }
 
 func parseAddresses(raw, charset string) []Address {
+	list := listAddresses(raw, charset)
+	if len(list) == 0 && strings.Contains(raw, "=?") { // against RFC 2047 section 5, the address was encoded with the name
+		return listAddresses(decodeText(raw, charset), charset)
+	}
+	return list
+}
+
+func listAddresses(raw, charset string) []Address {
 	var list []Address
 	for _, item := range splitAddresses(raw) {
 		if a, ok := parseAddress(item, charset); ok {
@@ -31,12 +39,25 @@ func parseAddresses(raw, charset string) []Address {
 }
 
 // splitAddresses cuts at commas, semicolons and the colon of a group, outside of quotes, comments and brackets.
-// A quote, comment or bracket that is never closed opens nothing.
+// A quote, comment or bracket that is never closed opens nothing. A comma behind words without an address belongs to
+// the name of the bracketed address that follows: Doe, John <john@example.com> lacks its quotes.
 func splitAddresses(s string) []string {
 	var items []string
+	var commas []int // since begin, each behind words without an address
 	lastQuote, lastParen := strings.LastIndexByte(s, '"'), strings.LastIndexByte(s, ')')
 	begin, depth := 0, 0
-	quoted, angle, at := false, false, false
+	quoted, angle, at, bracket := false, false, false, false
+	cut := func(end int) {
+		for _, comma := range commas {
+			if !bracket {
+				items = append(items, s[begin:comma])
+				begin = comma + 1
+			}
+		}
+		items = append(items, s[begin:end])
+		begin, commas = end+1, nil
+		angle, at, bracket = false, false, false
+	}
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
 		case c == '\\' && (quoted || depth > 0):
@@ -50,7 +71,7 @@ func splitAddresses(s string) []string {
 			depth--
 		case depth > 0:
 		case c == '<':
-			angle = true
+			angle, bracket = true, true
 		case c == '>':
 			angle = false
 		case c == '@':
@@ -59,13 +80,18 @@ func splitAddresses(s string) []string {
 			if angle && inSourceRoute(s[i:]) {
 				continue
 			}
-			items = append(items, s[begin:i])
-			begin, angle, at = i+1, false, false
+			if c == ',' && !at && !bracket && strings.TrimSpace(s[begin:i]) != "" {
+				commas = append(commas, i)
+				continue
+			}
+			cut(i)
 		case c == ':' && !angle && !at:
-			begin = i + 1 // the name of a group
+			cut(i)
+			items = items[:len(items)-1] // the name of a group
 		}
 	}
-	return append(items, s[begin:])
+	cut(len(s))
+	return items
 }
 
 // inSourceRoute: s, at a comma after an opening bracket, goes on to the closing one: <@a,@b:user@host>.
@@ -80,12 +106,15 @@ func parseAddress(item, charset string) (Address, bool) {
 		return Address{}, false
 	}
 	name, addr := item, ""
+	if i := strings.LastIndexByte(item, '('); i > 0 && strings.HasSuffix(item, ")") && strings.Contains(item[:i], "@") && strings.Contains(item[i:], "<") {
+		item = item[:i] // ann@example.com (Ann <sales>): the bracket is part of a comment
+	}
 	if lt := lastAngle(item); lt >= 0 {
 		gt := strings.IndexByte(item[lt:], '>')
 		if gt < 0 {
 			gt = len(item) - lt
 		}
-		name, addr = item[:lt], item[lt+1:lt+gt]
+		name, addr = strings.TrimRight(item[:lt], " \t,"), item[lt+1:lt+gt]
 	} else {
 		name, addr = splitBare(item)
 	}

@@ -34,6 +34,16 @@ func TestParseAddressList(t *testing.T) {
 		{`"odd name"@example.com`, []Address{{"", `"odd name"@example.com`}}},
 		{"イ <a@example.jp>", []Address{{"イ", "a@example.jp"}}},
 		{"Only A Name", nil},
+		{"Doe, John <j@example.com>", []Address{{"Doe, John", "j@example.com"}}},
+		{"Doe, John, Dr. <j@example.com>, b@example.com", []Address{{"Doe, John, Dr.", "j@example.com"}, {"", "b@example.com"}}},
+		{`"Doe, John", <j@example.com>`, []Address{{"Doe, John", "j@example.com"}}},
+		{"a@example.com, Doe, John <j@example.com>", []Address{{"", "a@example.com"}, {"Doe, John", "j@example.com"}}},
+		{"root, a@example.com", []Address{{"", "root"}, {"", "a@example.com"}}},
+		{"root; Ann <a@example.com>", []Address{{"", "root"}, {"Ann", "a@example.com"}}},
+		{", Ann <a@example.com>", []Address{{"Ann", "a@example.com"}}},
+		{"a@example.com (Ann <sales>)", []Address{{"", "a@example.com"}}},
+		{"Ann <a@example.com> (of <sales>)", []Address{{"Ann", "a@example.com"}}},
+		{"=?utf-8?B?SsO8cmdlbiA8akBleGFtcGxlLmNvbT4=?=", []Address{{"Jürgen", "j@example.com"}}},
 	}
 	for _, tt := range tests {
 		if diff := cmp.Diff(tt.want, ParseAddressList(tt.raw)); diff != "" {

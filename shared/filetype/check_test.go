@@ -120,6 +120,7 @@ func TestTakes(t *testing.T) {
 		"doc":                    {"a.doc", "application/msword", compound("1Table", "WordDocument"), "application/msword"},
 		"xls":                    {"a.xls", "", compound("Workbook"), "application/vnd.ms-excel"},
 		"xls of Excel 95":        {"a.xls", "", compound("Book"), "application/vnd.ms-excel"},
+		"doc cut short":          {"a.doc", "", "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + strings.Repeat("\x00", 600), "application/msword"},
 		"ppt":                    {"a.ppt", "", compound("Current User", "PowerPoint Document"), "application/vnd.ms-powerpoint"},
 		"docx, types in between": {"a.docx", "", docx, "application/vnd.openxmlformats-officedocument.wordprocessingml.document"},
 		"xlsx":                   {"a.xlsx", "application/zip", archive(9, "[Content_Types].xml", "xl/workbook.xml"), "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"},

@@ -15,16 +15,24 @@ func isCompound(h []byte) bool { return starts(h, compoundMagic) }
 
 // compound notes the streams of an OLE2 file that it is asked for. Entries of
 // the directory have 128 bytes, and sectors a multiple of that, so they are
-// found in passing, wherever the directory is ([MS-CFB] 2.6.1).
+// found in passing, wherever the directory is ([MS-CFB] 2.6.1). Without a
+// directory nothing says that it is another program's.
 type compound struct {
 	wanted  []string
 	program string
 	found   bool
+	root    bool // the directory's first entry was seen
 	block   [entrySize]byte
 	n       int
 }
 
 const entrySize = 128
+
+// Types of entries.
+const (
+	stream = 2
+	root   = 5
+)
 
 func program(name string, streams ...string) func() scanner {
 	return func() scanner { return &compound{wanted: streams, program: name} }
@@ -47,24 +55,28 @@ func (c *compound) write(p []byte) {
 }
 
 // look reads an entry: the name in UTF-16, its length in bytes with the zero at
-// its end, and the type, 2 for a stream.
+// its end, and the type.
 func (c *compound) look(b []byte) {
 	size := int(binary.LittleEndian.Uint16(b[64:]))
-	if c.found || b[66] != 2 || size < 4 || size > 64 || size%2 != 0 {
+	if c.found || b[66] != stream && b[66] != root || size < 4 || size > 64 || size%2 != 0 {
 		return
 	}
 	name := make([]uint16, size/2-1)
 	for i := range name {
 		name[i] = binary.LittleEndian.Uint16(b[2*i:])
 	}
+	if b[66] == root {
+		c.root = c.root || string(utf16.Decode(name)) == "Root Entry"
+		return
+	}
 	c.found = slices.Contains(c.wanted, string(utf16.Decode(name)))
 }
 
 func (c *compound) problem() string {
-	if c.found {
+	if c.found || !c.root {
 		return ""
 	}
-	return "is no file of " + c.program + ": it is an OLE2 compound file of another program, or damaged"
+	return "is no file of " + c.program + ": it is an OLE2 compound file of another program"
 }
 
 func isPackage(h []byte) bool { return starts(h, "PK\x03\x04") || isCompound(h) }

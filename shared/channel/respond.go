@@ -180,8 +180,14 @@ func (r *Respond) write(ctx context.Context, cat *Catalog, from Account, s *Sess
 		d.ReplyTo = email.Address{Addr: cat.Accounts[s.Account].Address}
 	}
 	l, err := pen{archive: r.Archive, secrets: r.Secrets, shared: along}.write(ctx, ResponseID(e.ID), from, *s, d)
-	l.Auto, l.Message.Auto, l.Message.At = true, true, r.Now().UTC() // to the fraction: the mail that it answers may be of the same second
+	l.Auto, l.Message.Auto, l.Message.At = true, true, r.behind()
 	return l, err
+}
+
+// behind is now to the fraction, as the mail that is answered may be of the same second, and a little later: where the
+// clock stood still the answer would be listed before it.
+func (r *Respond) behind() time.Time {
+	return r.Now().UTC().Truncate(time.Microsecond).Add(time.Microsecond)
 }
 
 func (r *Respond) values(ctx context.Context, cat *Catalog, q Queue, s *Session, m *Message) (reply.Values, error) {
@@ -298,7 +304,7 @@ func (r *Respond) store(ctx context.Context, cat *Catalog, l letter, e event.Ses
 		}
 		l.ToHash = hash
 		l.put(tx)
-		h := History{ID: "answer-" + e.ID, Session: l.Session, Kind: session.KindAutoReplied, At: now, Actor: ActorChannel, Queue: e.Queue, Message: l.Message.ID, Rule: e.Scenario}
+		h := History{ID: "answer-" + e.ID, Session: l.Session, Kind: session.KindAutoReplied, At: r.behind(), Actor: ActorChannel, Queue: e.Queue, Message: l.Message.ID, Rule: e.Scenario}
 		tx.Set(historyPath(h.Session, h.ID), h)
 		return nil
 	})

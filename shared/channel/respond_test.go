@@ -22,6 +22,16 @@ type prompt struct {
 	handled int
 }
 
+	"emailchannel.dev/emailchannel/shared/session"
+)
+
+// prompt is a bus that has every session's event handled before Publish
+// returns, as a push that is faster than its publisher.
+type prompt struct {
+	respond *channel.Respond
+	handled int
+}
+
 func (p *prompt) Publish(ctx context.Context, topic string, ms ...event.Message) error {
 	if topic != event.TopicSession {
 		return nil
@@ -201,6 +211,42 @@ func TestAnswerFromOutboundOnly(t *testing.T) {
 		}
 		if have := strings.Trim(m.Header.Get("Reply-To"), "<>"); have != want {
 			t.Errorf("from %q: Reply-To %q, not %q", m.Header.Get("From"), have, want)
+		}
+	}
+}
+
+// TestAnswerListedBehind: what is answered within the instant, as where the clock stands still, is listed behind the
+// mail that it answers, whatever the two are called.
+func TestAnswerListedBehind(t *testing.T) {
+	for range 8 { // IDs decide where times do not
+		w := newWaiters(t, map[string]any{"crm.kind": "none", "response.html": "<p>Thanks.</p>"})
+		first := w.session(w.id).FirstMessage
+		at := doc[channel.History](w.desks, "sessions/"+w.id+"/history/received-"+first).At
+		err := w.docs.Write(t.Context(), func(tx channel.Tx) {
+			tx.Patch("sessions/"+w.id+"/messages/"+first, map[string]any{"at": at})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := channel.Respond{Docs: w.docs, Archive: w.archive, Bus: w.bus, Secrets: w.secrets, Config: w.desk.Config, Now: func() time.Time { return at }}
+		for _, e := range w.events(0) {
+			if err := r.Handle(t.Context(), e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		msgs, err := w.read.Messages(t.Context(), sam, w.id, channel.PageRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(msgs.Items) != 2 || msgs.Items[0].Auto || !msgs.Items[1].Auto {
+			t.Fatalf("%d messages, and the answer is not the last", len(msgs.Items))
+		}
+		h, err := w.read.History(t.Context(), sam, w.id, channel.PageRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first := h.Items[0].Kind; first != session.KindReceived {
+			t.Fatalf("the history begins with %s", first)
 		}
 	}
 }

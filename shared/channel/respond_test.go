@@ -13,15 +13,6 @@ import (
 	"emailchannel.dev/emailchannel/shared/event"
 	"emailchannel.dev/emailchannel/shared/hours"
 	"emailchannel.dev/emailchannel/shared/route"
-)
-
-// prompt is a bus that has every session's event handled before Publish
-// returns, as a push that is faster than its publisher.
-type prompt struct {
-	respond *channel.Respond
-	handled int
-}
-
 	"emailchannel.dev/emailchannel/shared/session"
 )
 

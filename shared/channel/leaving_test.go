@@ -12,19 +12,10 @@ import (
 	"emailchannel.dev/emailchannel/shared/session"
 )
 
-// assigning is route, which reads the settings anew.
-func (d *desks) assigning() *channel.Assign {
-	return &channel.Assign{Docs: d.docs, Bus: d.bus, Config: d.fresh(), Now: d.clock}
-}
-
 // named has the queue support name its agents instead of their team.
 func (d *desks) named() {
 	d.Helper()
-	q := doc[channel.Queue](d, "queues/support")
-	q.Teams, q.Agents = nil, []string{ana.ID, ben.ID}
-	if _, err := d.admin.PutQueue(d.Context(), q); err != nil {
-		d.Fatal(err)
-	}
+	d.put("support", func(q *channel.Queue) { q.Teams, q.Agents = nil, []string{ana.ID, ben.ID} })
 }
 
 // held are four sessions of Ana's in support: open, paused, resolved and closed.
@@ -84,9 +75,7 @@ func TestWhoLeavesAQueueLeavesItsSessions(t *testing.T) {
 			if d.bus.count(event.TopicQueue) == told {
 				t.Error("route is not told")
 			}
-			if err := d.assigning().Queue(t.Context(), event.Queue{Queue: "support"}); err != nil {
-				t.Fatal(err)
-			}
+			d.drain(d.assigner(), "support")
 			for id, waits := range map[string]bool{open: true, paused: false, resolved: false} {
 				if s := d.session(id); s.Agent == ana.ID || s.Waiting != (waits && s.Agent == "") {
 					t.Errorf("%+v", s)
@@ -144,9 +133,7 @@ func TestWhoStaysKeepsHisSessions(t *testing.T) {
 				t.Fatal(err)
 			}
 			for range 2 {
-				if err := d.assigning().Queue(t.Context(), event.Queue{}); err != nil {
-					t.Fatal(err)
-				}
+				d.drain(d.assigner(), "")
 			}
 			d.reopens(closed)
 			for _, id := range []string{open, paused, closed} {
@@ -172,14 +159,14 @@ func TestLeavingGoesOn(t *testing.T) {
 					cancel()
 				}
 			})
-			return d.assigning().Queue(steps, event.Queue{})
+			return d.assigner().Queue(steps, event.Queue{})
 		})
 	})
 	t.Run("after failures", func(t *testing.T) {
 		leavingGoesOn(t, func(d *desks) error {
 			d.bus.down = errors.New("no bus")
 			defer func() { d.bus.down = nil }()
-			return d.assigning().Queue(d.Context(), event.Queue{})
+			return d.assigner().Queue(d.Context(), event.Queue{})
 		})
 	})
 }
@@ -188,11 +175,7 @@ func leavingGoesOn(t *testing.T, cut func(*desks) error) {
 	d := newDesks(t)
 	d.named()
 	open, paused, resolved, _ := d.held()
-	q := doc[channel.Queue](d, "queues/support")
-	q.Agents = []string{ben.ID}
-	if _, err := d.admin.PutQueue(t.Context(), q); err != nil {
-		t.Fatal(err)
-	}
+	d.put("support", func(q *channel.Queue) { q.Agents = []string{ben.ID} })
 	if err := cut(d); err == nil {
 		t.Fatal("it was not cut")
 	}
@@ -200,9 +183,7 @@ func leavingGoesOn(t *testing.T, cut func(*desks) error) {
 		t.Fatal("the mark is gone before the work is done")
 	}
 	d.pass(time.Minute)
-	if err := d.assigning().Queue(t.Context(), event.Queue{}); err != nil {
-		t.Fatal(err)
-	}
+	d.drain(d.assigner(), "")
 	for _, id := range []string{open, paused, resolved} {
 		if s := d.session(id); s.Agent == ana.ID {
 			t.Errorf("%+v", s)

@@ -333,21 +333,6 @@ func TestASessionTooLargeToMerge(t *testing.T) {
 	d.message(first, email.Fingerprint("c@customer.example"))
 }
 
-// sentMail is a mail of ours as its server delivers it.
-func (d *desks) sentMail(o channel.Outbound) string {
-	d.Helper()
-	r, err := d.archive.Open(d.Context(), o.Object)
-	if err != nil {
-		d.Fatal(err)
-	}
-	defer r.Close()
-	b, err := io.ReadAll(r)
-	if err != nil {
-		d.Fatal(err)
-	}
-	return string(b)
-}
-
 // What one queue writes to another is in the other's mailbox, and the answer to it in the first one's session.
 func TestMailBetweenQueues(t *testing.T) {
 	d := newDesks(t)
@@ -373,8 +358,8 @@ func TestMailBetweenQueues(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	arrive("support", d.sentMail(asked.Outbound)) // our own mailbox: one message
-	arrive("billing", d.sentMail(asked.Outbound))
+	arrive("support", d.content(asked.Outbound.Object)) // our own mailbox: one message
+	arrive("billing", d.content(asked.Outbound.Object))
 	b := sessions("billing")
 	if len(b) != 1 || b[0].Linked != id || b[0].Messages != 1 || b[0].Consumer.Addr != "support@example.com" || len(sessions("support")) != 1 || sessions("support")[0].Messages != 2 {
 		t.Fatalf("%+v\n%+v", b, sessions("support"))
@@ -383,7 +368,7 @@ func TestMailBetweenQueues(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	arrive("support", d.sentMail(answer.Outbound))
+	arrive("support", d.content(answer.Outbound.Object))
 	s := sessions("support")
 	if len(s) != 1 || s[0].Messages != 3 || len(sessions("billing")) != 1 || sessions("billing")[0].Messages != 2 {
 		t.Errorf("%+v\n%+v", s, sessions("billing"))

@@ -8,8 +8,8 @@
 //
 // A sender who has no part in the conversation does not join it: his mail gets
 // a session of its own that points to the one it names, so that agents see the
-// connection and nobody reads or steers a conversation by guessing an ID. So
-// does mail of our own that comes to another queue than it was sent from.
+// connection and nobody reads or steers a conversation by guessing an ID. Mail
+// of ours that comes to another queue than it was sent from gets one, too.
 package thread
 
 import "slices"

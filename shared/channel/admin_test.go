@@ -124,6 +124,15 @@ func TestAddressesAreEncrypted(t *testing.T) {
 	if _, err := d.admin.Import(t.Context(), &channel.Setup{Settings: &s}, channel.ImportOptions{DryRun: true}); !slices.Equal(fields(err), []string{"settings.crm.base_url"}) {
 		t.Errorf("imported: %v", err)
 	}
+	f := form()
+	f.Auth, f.RefreshToken = channel.AuthXOAuth2, "r"
+	f.OAuth = channel.OAuth{TokenURL: "http://login.example.com/token", ClientID: "c"}
+	if _, err := d.admin.PutAccount(t.Context(), "help", f); !slices.Equal(fields(err), []string{"oauth.token_url"}) {
+		t.Errorf("an account: %v", err)
+	}
+	if _, err := d.admin.Import(t.Context(), &channel.Setup{Accounts: map[string]channel.AccountForm{"help": f}}, channel.ImportOptions{DryRun: true}); !slices.Contains(fields(err), "accounts.help.oauth.token_url") {
+		t.Errorf("an imported account: %v", err)
+	}
 	d.admin.Insecure = true
 	if _, err := d.admin.PutSettings(t.Context(), s, ""); err != nil {
 		t.Errorf("in the emulator: %v", err)

@@ -317,6 +317,7 @@ func (a *Admin) admit(ctx context.Context, r Reader, acc Account) error {
 	if err := bad.under("", acc.check()); err != nil {
 		return err
 	}
+	a.encrypted(&bad, "oauth.token_url", acc.OAuth.TokenURL)
 	w, err := read(ctx, r)
 	if err != nil {
 		return err

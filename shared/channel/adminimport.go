@@ -92,6 +92,9 @@ func (a *Admin) prepare(ctx context.Context, s *Setup, o ImportOptions, bad *Inv
 		}
 		s.Storage = &st
 	}
+	for id, f := range s.Accounts {
+		a.encrypted(bad, "accounts."+id+".oauth.token_url", f.OAuth.TokenURL)
+	}
 	if s.Settings == nil {
 		return nil
 	}

@@ -43,7 +43,6 @@ const (
 	loginAgain   = 15 * time.Minute // after a refusal
 	loginTimeout = 45 * time.Second // both servers of one account
 	loginsFor    = 2 * time.Minute  // after which a run begins no more
-	loginsLease  = 2 * time.Minute
 	loginsPage   = 500
 	loginsAtOnce = 32
 )
@@ -93,7 +92,7 @@ func (l *Logins) Handle(ctx context.Context) error {
 	if err = errors.Join(err, derr); len(due) == 0 {
 		return err
 	}
-	held := locked(ctx, l.Docs, l.Now, "logins", loginsLease, l.run)
+	held := locked(ctx, l.Docs, l.Now, "logins", l.run)
 	if errors.Is(held, errBusy) {
 		held = nil
 	}

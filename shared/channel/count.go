@@ -48,7 +48,6 @@ type countedUntil struct {
 const (
 	reportUntilPath = "reports/until"
 	countFor        = 2 * time.Minute
-	countLease      = 2 * time.Minute
 	// countAgain is how far back a run looks behind the end of the one before: a transaction that took its time
 	// earlier may have been committed later.
 	countAgain = 5 * time.Minute
@@ -65,7 +64,7 @@ func (c *Count) Handle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = locked(ctx, c.Docs, c.Now, "reports", countLease, func(ctx context.Context) error { return c.run(ctx, cat) })
+	err = locked(ctx, c.Docs, c.Now, "reports", func(ctx context.Context) error { return c.run(ctx, cat) })
 	if errors.Is(err, errBusy) {
 		return nil
 	}

@@ -44,8 +44,7 @@ type Flush struct {
 }
 
 const (
-	flushBatch = 100 // operations read at a time; also update_many's limit
-	flushLease = 30 * time.Second
+	flushBatch = 100              // operations read at a time; also update_many's limit
 	flushFor   = 4 * time.Minute  // after which a run leaves the rest to the next
 	claimFor   = 5 * time.Minute  // for which nobody else tells the CRM of a record; longer than any answer takes
 	keyValid   = time.Hour        // for which the CRM surely knows an idempotency key
@@ -92,7 +91,7 @@ func (f *Flush) due(ctx context.Context, then time.Time, limit int) ([]Operation
 
 // alone runs unless another flush does.
 func (f *Flush) alone(ctx context.Context, cat *Catalog) error {
-	err := locked(ctx, f.Docs, f.Now, "flush", flushLease, func(ctx context.Context) error {
+	err := locked(ctx, f.Docs, f.Now, "flush", func(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

@@ -23,6 +23,9 @@ var (
 	errLost = errors.New("the lease was lost")
 )
 
+// leaseLasts is how long a lease outlives its holder, and others then wait.
+const leaseLasts = 30 * time.Second
+
 // leaseLook is how often a holder looks whether it is time to renew. It is less
 // than the lease lasts, as the channel's clock may jump in the emulator.
 const leaseLook = time.Second
@@ -32,15 +35,13 @@ type held struct {
 	docs         Docs
 	now          Clock
 	name, holder string
-	lasts        time.Duration // without being renewed
 	until        time.Time
 }
 
 // locked runs f while holding a lease, and returns errBusy when another holds
-// it. The lease lasts d after its holder's death, which is how long others then
-// wait. The context of f ends when the lease could not be kept.
-func locked(ctx context.Context, docs Docs, now Clock, name string, d time.Duration, f func(context.Context) error) error {
-	l := &held{docs: docs, now: now, name: name, holder: rand.Text(), lasts: d}
+// it. The context of f ends when the lease could not be kept.
+func locked(ctx context.Context, docs Docs, now Clock, name string, f func(context.Context) error) error {
+	l := &held{docs: docs, now: now, name: name, holder: rand.Text()}
 	if err := l.take(ctx); err != nil {
 		return err
 	}
@@ -70,7 +71,7 @@ func (l *held) take(ctx context.Context) error {
 		if have != nil && have.Holder != l.holder && t.Before(have.Until) {
 			return errBusy
 		}
-		until = t.Add(l.lasts)
+		until = t.Add(leaseLasts)
 		tx.Set(leasePath(l.name), Lease{Holder: l.holder, Until: until, Expires: t.Add(24 * time.Hour)})
 		return nil
 	})
@@ -91,7 +92,7 @@ func (l *held) keep(work context.Context, end context.CancelCauseFunc) {
 			return
 		case <-look.C:
 		}
-		if l.now().Before(l.until.Add(-l.lasts * 2 / 3)) {
+		if l.now().Before(l.until.Add(-leaseLasts * 2 / 3)) {
 			continue
 		}
 		err := l.take(work)

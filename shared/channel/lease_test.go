@@ -60,7 +60,7 @@ func (t leaseTx) Set(_ string, v any) {
 func (t leaseTx) Delete(string) { t.l.have = nil }
 
 func (l *leases) locked(ctx context.Context, f func(context.Context) error) error {
-	return locked(ctx, l, time.Now, "x", 30*time.Second, f)
+	return locked(ctx, l, time.Now, "x", f)
 }
 
 func TestALeaseIsKeptForAsLongAsTheWorkTakes(t *testing.T) {

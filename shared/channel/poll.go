@@ -64,9 +64,8 @@ type Fetched struct {
 }
 
 const (
-	pollLease = 30 * time.Second
-	pollFor   = 45 * time.Second // one invocation stops taking more after that
-	pollIdle  = 55 * time.Second // and waits for more until then, where the account wants that
+	pollFor  = 45 * time.Second // one invocation stops taking more after that
+	pollIdle = 55 * time.Second // and waits for more until then, where the account wants that
 
 	pollPatience = 3           // failures in a row that are tried again at once
 	pollFirst    = time.Minute // back-off after that, which doubles
@@ -93,7 +92,7 @@ func (p *Poll) Handle(ctx context.Context, e event.Poll) error {
 	case !polled:
 		return nil // its mail waits on the server
 	}
-	return locked(ctx, p.Docs, p.Now, "poll-"+a.ID, pollLease, func(ctx context.Context) error { return p.account(ctx, e) })
+	return locked(ctx, p.Docs, p.Now, "poll-"+a.ID, func(ctx context.Context) error { return p.account(ctx, e) })
 }
 
 func (p *Poll) fanOut(ctx context.Context, cat *Catalog) error {

@@ -16,8 +16,8 @@ const longestVerb = 32
 // starters begin an attribution, before the date.
 var starters = regexp.MustCompile(`(?i)^(?:on|am|le|el|il|em|op|den|dne|dnia|w dniu|в|at|in data|il giorno|a[sz]?|pe|ke|to|ti|ma|la|su|os?|dana|στις|vào|pada|ในวันที่|tarihinde|בתאריך|في)\s`)
 
-// dateStart: the line begins with a date or a time, after a weekday or without one.
-var dateStart = regexp.MustCompile(`^(?:\p{L}{2,12}[.,]{0,2}\s+)?(?:\d{1,4}[./年-]|\d{1,2}\s|\d{1,2}:\d{2})`)
+// dateStart: the line begins with a date or a time, after a weekday or without one; 在 is Chinese for "at".
+var dateStart = regexp.MustCompile(`^(?:\p{L}{2,12}[.,]{0,2}\s+|在\s*)?(?:\d{1,4}[./년年-]|\d{1,2}\s|\d{1,2}:\d{2})`)
 
 var (
 	dateInside  = regexp.MustCompile(`\d{1,2}[:.h]\d{2}|\b(?:19|20)\d\d\b|\d{1,2}[./-]\d{1,2}[./-]\d{2}`)
@@ -60,7 +60,19 @@ func datedLineAbove(lines []string, j int) int {
 	if (starters.MatchString(above) || dateStart.MatchString(above)) && dateInside.MatchString(above) {
 		return j - 1
 	}
+	if nameAbove(lines, j) {
+		return j - 1
+	}
 	return j
+}
+
+// nameAbove: line j begins with the address, and the name that belongs to it was wrapped: it stands above by itself.
+func nameAbove(lines []string, j int) bool {
+	if j < 2 || !strings.HasPrefix(strings.TrimSpace(lines[j]), "<") || strings.TrimSpace(lines[j-2]) != "" {
+		return false
+	}
+	name := strings.TrimSpace(lines[j-1])
+	return name != "" && len(name) <= 80 && !strings.ContainsAny(name, ".!?。！？")
 }
 
 func isAttribution(s string, colon bool) bool {

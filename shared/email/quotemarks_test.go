@@ -29,6 +29,9 @@ func TestQuotesInManyLanguages(t *testing.T) {
 		{"Ukrainian", "Від|Надіслано|Кому|Тема", "пн, 2 бер. 2026 р. о 09:00 Ann <a@example.com> пише:", ""},
 		{"Greek", "Από|Στάλθηκε|Προς|Θέμα", "Στις Δευ 2 Μαρ 2026 στις 9:00 π.μ., ο χρήστης Ann <a@example.com> έγραψε:", "-----Αρχικό μήνυμα-----"},
 		{"Chinese", "发件人|发送时间|收件人|主题", "Ann <a@example.com> 于2026年3月2日周一 09:00写道：", "-----原始邮件-----"},
+		{"Chinese, Thunderbird", "", "在 2026/3/2 9:00, Ann 写道:", ""},
+		{"Chinese, wrapped", "", "Ann of a department with a name\n<a@example.com> 于2026年3月2日周一 09:00写道：", ""},
+		{"Korean, wrapped", "", "2026년 3월 2일 (월) 오전 9:00, Ann\n<a@example.com>님이 작성:", ""},
 		{"Chinese, traditional", "寄件者|寄件日期|收件者|主旨", "Ann <a@example.com> 於 2026年3月2日 週一 上午9:00寫道：", "-----原始郵件-----"},
 		{"Japanese", "差出人|送信日時|宛先|件名", "2026年3月2日(月) 9:00 Ann <a@example.com>:", ""},
 		{"Korean", "보낸 사람|보낸 날짜|받는 사람|제목", "2026년 3월 2일 (월) 오전 9:00, Ann <a@example.com>님이 작성:", "-----원본 메시지-----"},
@@ -37,9 +40,11 @@ func TestQuotesInManyLanguages(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.language, func(t *testing.T) {
-			f := strings.Split(tt.fields, "|")
-			block := f[0] + ": Ann <a@example.com>\n" + f[1] + ": 2.3.2026 09:00\n" + f[2] + ": Bob\n" + f[3] + ": Offer\n"
-			quotes := []string{block + "\nReally?\n", "________________________________\n" + block + "\nReally?\n", tt.attribution + "\n\n> Really?\n", tt.attribution + "\nReally?\n"}
+			quotes := []string{tt.attribution + "\n\n> Really?\n", tt.attribution + "\nReally?\n"}
+			if f := strings.Split(tt.fields, "|"); len(f) == 4 {
+				block := f[0] + ": Ann <a@example.com>\n" + f[1] + ": 2.3.2026 09:00\n" + f[2] + ": Bob\n" + f[3] + ": Offer\n"
+				quotes = append(quotes, block+"\nReally?\n", "________________________________\n"+block+"\nReally?\n")
+			}
 			if tt.separator != "" {
 				quotes = append(quotes, tt.separator+"\nReally?\n")
 			}
@@ -55,6 +60,14 @@ func TestQuotesInManyLanguages(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestWordsAboveAnAddressStay: what stands above a wrapped attribution is not always a name.
+func TestWordsAboveAnAddressStay(t *testing.T) {
+	text := "\nThanks!\n<a@example.com> wrote:\n\n> Really?\n"
+	if fresh, _ := SplitReply(text); fresh != "\nThanks!\n" {
+		t.Errorf("fresh %q", fresh)
 	}
 }
 

@@ -117,7 +117,7 @@ func cleanCharset(name string) string {
 }
 
 // lookupCharset finds the encoding for a clean name. known is true for names that mean "not declared" too;
-// their encoding is nil. Web rules go first: latin-1 and ASCII read as windows-1252, GB2312 as GBK.
+// their encoding is nil. Web rules go first: latin-1 and ASCII read as windows-1252, GB2312 and GBK as GB18030.
 func lookupCharset(name string) (enc encoding.Encoding, known bool) {
 	switch name {
 	case "", "unknown", "unknown-8bit", "x-unknown", "default", "default_charset", "binary", "8bit", "7bit", "none":
@@ -138,6 +138,9 @@ func lookupCharset(name string) (enc encoding.Encoding, known bool) {
 		return japanese.ShiftJIS, true
 	}
 	if enc, err := htmlindex.Get(name); err == nil && enc != encoding.Replacement {
+		if enc == simplifiedchinese.GBK { // programs name the older charset and write rare characters as the newer has them
+			enc = simplifiedchinese.GB18030
+		}
 		return enc, true
 	}
 	if enc, err := ianaindex.MIME.Encoding(name); err == nil && enc != nil {

@@ -94,6 +94,7 @@ func survey(b []byte) (s bytesSurvey) {
 
 // guessEastAsian asks for each charset what share of the foreign characters are those that its language uses most.
 // The order matters: kana decide for Japanese, Hangul for Korean, and GBK reads nearly everything.
+// GBK's rarer characters, which names have, are not in EUC's pairs of high bytes.
 func guessEastAsian(b []byte, s bytesSurvey) encoding.Encoding {
 	euc := s.paired*10 >= s.high*9
 	for _, c := range []struct {
@@ -105,7 +106,7 @@ func guessEastAsian(b []byte, s bytesSurvey) encoding.Encoding {
 		{japanese.EUCJP, isKana, 20, true},
 		{japanese.ShiftJIS, isKana, 20, false},
 		{korean.EUCKR, isHangul, 75, true},
-		{simplifiedchinese.GBK, isCommonIn(simplifiedchinese.GBK, 0xb0, 0xd7), 70, true},
+		{simplifiedchinese.GBK, isCommonIn(simplifiedchinese.GBK, 0xb0, 0xd7), 70, false},
 		{traditionalchinese.Big5, isCommonIn(traditionalchinese.Big5, 0xa4, 0xc6), 70, false},
 	} {
 		if c.euc && !euc {

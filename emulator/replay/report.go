@@ -178,10 +178,9 @@ func mailOf(ctx context.Context, s *suite.Suite, f fed) (*channel.Mail, string, 
 
 func describe(f fed) Result {
 	m := f.parsed
-	fresh, _ := email.SplitReply(m.Text)
 	r := Result{
 		File: f.File, Fingerprint: m.Fingerprint, MessageID: m.MessageID, Class: m.Class, Subject: m.Subject,
-		Text: m.Text, HTMLBytes: len(m.HTML), ReplyText: fresh, Degraded: m.Degraded, Attachments: []attachment{}, To: []string{},
+		Text: m.Text, HTMLBytes: len(m.HTML), ReplyText: email.FreshText(m), Degraded: m.Degraded, Attachments: []attachment{}, To: []string{},
 	}
 	if r.Degraded == nil {
 		r.Degraded = []string{}

@@ -17,7 +17,7 @@
 //     have written them.
 //   - Authentication says how far the domain in From is proven: by the results of servers that the caller trusts
 //     (RFC 8601), or by DKIM signatures checked here, with DMARC's alignment.
-//   - SplitReply and SplitReplyHTML fold the quote below a reply; nothing is ever deleted.
+//   - SplitReply and SplitReplyHTML fold the quote below a reply; nothing is ever deleted. FreshText takes both together.
 //   - Compose writes a Draft as multipart/mixed{related{alternative}}, only as deep as needed, DKIM-signed on request.
 //
 // # What it never does

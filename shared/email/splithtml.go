@@ -29,6 +29,24 @@ func SplitReplyHTML(html string) (fresh, quoted string) {
 	return html[:at] + ends.String(), starts.String() + html[at:]
 }
 
+// FreshText is the text of m that its sender wrote now: SplitReply's, or where no words tell the quote, what stands above
+// the marks that programs leave in their HTML.
+func FreshText(m *Mail) string {
+	fresh, quoted := SplitReply(m.Text)
+	if quoted != "" || m.HTML == "" {
+		return fresh
+	}
+	html, quoted := SplitReplyHTML(m.HTML)
+	if quoted == "" {
+		return fresh
+	}
+	above := strings.TrimSpace(TextFromHTML(html))
+	if above == "" || !strings.HasPrefix(strings.TrimSpace(m.Text), above) {
+		return fresh // the two forms of the mail say different things
+	}
+	return above
+}
+
 // foldHTML finds the offset at which the quote begins.
 func foldHTML(html string) (at int, ok bool) {
 	lines := htmlLines(html)

@@ -177,3 +177,19 @@ func TestSplitReplyHTMLIsBounded(t *testing.T) {
 		}
 	}
 }
+
+// TestFreshText: a quote that only its marks in the HTML tell.
+func TestFreshText(t *testing.T) {
+	quote := `<div id="ydp1yahoo_quoted_1"><div>Kita tulis:</div><div>Really?</div></div>`
+	for name, c := range map[string]struct{ text, html, want string }{
+		"HTML alone":            {"Yes.\nKita tulis:\nReally?", "<div>Yes.</div>" + quote, "Yes."},
+		"the text says more":    {"Yes, but.\nReally?", "<div>Yes.</div><div>And no.</div>" + quote, "Yes, but.\nReally?"},
+		"nothing but the quote": {"Kita tulis:\nReally?", quote, "Kita tulis:\nReally?"},
+		"no quote":              {"Yes.", "<div>Yes.</div>", "Yes."},
+		"words":                 {"Yes.\n\nOn 2 Mar 2026 Ann <a@example.com> wrote:\n> Really?\n", "", "Yes.\n"},
+	} {
+		if fresh := FreshText(&Mail{Text: c.text, HTML: c.html}); fresh != c.want {
+			t.Errorf("%s: %q", name, fresh)
+		}
+	}
+}

@@ -64,6 +64,9 @@ func (a *arrival) lastTo(ctx context.Context, tx Tx, recipients []email.Recipien
 // the report says, the server had the mail: it is not uncertain any more.
 func (a *arrival) bounce(tx Tx, k known, session string, msg *Message) {
 	o := k.about
+	if o != nil && a.mail.Class == email.ClassFeedback {
+		msg.Bounced = strings.TrimSuffix("complaint: "+a.mail.Report.FeedbackType, ": ")
+	}
 	if o == nil || a.mail.Class != email.ClassBounce {
 		return
 	}

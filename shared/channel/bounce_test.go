@@ -79,6 +79,30 @@ func TestReportFindsItsMail(t *testing.T) {
 	}
 }
 
+// A complaint says what it is: the mail did arrive.
+func TestComplaint(t *testing.T) {
+	d := newDesks(t)
+	send, id := d.sending(&relay{answers: list(took)}, &sentBox{}, func(*channel.Account) {})
+	if err := send.Handle(t.Context(), event.Outbound{ID: id}); err != nil {
+		t.Fatal(err)
+	}
+	o := doc[channel.Outbound](d, "outbound/"+id)
+	raw := "From: feedback@isp.example\r\nTo: support@example.com\r\nMessage-ID: <f1@isp.example>\r\nMIME-Version: 1.0\r\n" +
+		"Content-Type: multipart/report; report-type=feedback-report; boundary=b\r\n\r\n" +
+		"--b\r\nContent-Type: message/feedback-report\r\n\r\nFeedback-Type: abuse\r\nUser-Agent: X/1\r\nVersion: 1\r\n\r\n" +
+		"--b\r\nContent-Type: message/rfc822\r\n\r\nMessage-ID: <" + email.NewMessageID(o.ID, "example.com") + ">\r\n\r\nhi\r\n--b--\r\n"
+	if err := d.receive(d.archive).Handle(t.Context(), d.mail("support", raw), 1); err != nil {
+		t.Fatal(err)
+	}
+	h := doc[channel.History](d, "sessions/"+o.Session+"/history/received-"+email.Fingerprint("f1@isp.example"))
+	if h.Kind != session.KindBounced || h.Note != "complaint: abuse" {
+		t.Errorf("the agent is told: %s %q", h.Kind, h.Note)
+	}
+	if after := doc[channel.Outbound](d, "outbound/"+id); after.Bounced != "" || after.State != channel.Accepted {
+		t.Errorf("state %s, bounced %q", after.State, after.Bounced)
+	}
+}
+
 // A server on the way writes the recipient as it likes.
 func TestReportInAnotherCase(t *testing.T) {
 	d := newDesks(t)

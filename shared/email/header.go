@@ -49,6 +49,7 @@ type headerReader struct {
 	size   int
 	limit  int
 	note   func(string)
+	spaced bool // the last piece of a line ended with white space
 }
 
 // add takes one line of the block and says whether the block is over. keep means that the line belongs to the body.
@@ -56,8 +57,7 @@ func (hr *headerReader) add(text, ahead []byte) (done, keep bool) {
 	if len(text) == 0 {
 		return true, false
 	}
-	if hr.size += len(text); hr.size > hr.limit {
-		hr.note("limit:header")
+	if !hr.fits(text) {
 		return false, false
 	}
 	for i, piece := range splitBareCR(text) {
@@ -69,6 +69,29 @@ func (hr *headerReader) add(text, ahead []byte) (done, keep bool) {
 		}
 	}
 	return false, false
+}
+
+// fits counts text and says whether it is within the bound.
+func (hr *headerReader) fits(text []byte) bool {
+	if hr.size += len(text); hr.size > hr.limit {
+		hr.note("limit:header")
+		return false
+	}
+	hr.spaced = bytes.HasSuffix(text, []byte(" ")) || bytes.HasSuffix(text, []byte("\t"))
+	return true
+}
+
+// rest takes a further piece of a line that is longer than the buffer, such as a list of many recipients.
+func (hr *headerReader) rest(text []byte) {
+	spaced := hr.spaced
+	if !hr.fits(text) || len(hr.fields) == 0 {
+		return
+	}
+	last := &hr.fields[len(hr.fields)-1]
+	if spaced {
+		last.value += " "
+	}
+	last.value += string(text)
 }
 
 func (hr *headerReader) addPiece(text, ahead []byte) (done, keep bool) {

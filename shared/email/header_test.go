@@ -20,3 +20,16 @@ func TestByteOrderMarkInTheHeader(t *testing.T) {
 		}
 	}
 }
+
+// TestLongHeaderLine: a line longer than the buffer is read to its end, or named where it is over the bound.
+func TestLongHeaderLine(t *testing.T) {
+	to := strings.Repeat("someone@example.com, ", 899) + "last@example.com"
+	m, err := Parse(strings.NewReader("From: a@example.com\r\nTo: "+to+"\r\n\r\nbody\r\n"), "", DefaultLimits(), nil)
+	if err != nil || len(m.Degraded) != 0 || len(m.To) != 900 || m.To[899].Addr != "last@example.com" {
+		t.Errorf("%d recipients, %q, %v", len(m.To), m.Degraded, err)
+	}
+	m, err = Parse(strings.NewReader("From: a@example.com\r\nX-Long: "+strings.Repeat("x", 300<<10)+"\r\n\r\nbody\r\n"), "", DefaultLimits(), nil)
+	if err != nil || !slices.Contains(m.Degraded, "limit:header") || m.Text != "body\n" {
+		t.Errorf("%q, %q, %v", m.Degraded, m.Text, err)
+	}
+}

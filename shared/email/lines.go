@@ -8,7 +8,7 @@ import (
 )
 
 // lineBuffer holds one line. A longer one comes in pieces, which is harmless: a boundary has at most 70 characters
-// (RFC 2046 section 5.1.1) and a header line beyond the buffer is beyond the header bound soon after.
+// (RFC 2046 section 5.1.1), and the pieces of a header line are put together up to the header bound.
 const lineBuffer = 16 << 10
 
 // line is a piece of input up to and without its line end. Its bytes are valid until the next read.

@@ -119,8 +119,8 @@ func (p *parser) header() header {
 		if !ok || p.boundary(l) {
 			return hr.fields
 		}
-		if !l.start { // the rest of a line beyond the buffer
-			hr.size += len(l.text)
+		if !l.start {
+			hr.rest(l.text)
 			continue
 		}
 		var ahead []byte

@@ -18,6 +18,15 @@ func (s *server) admin(c *call) (*channel.Admin, error) {
 	return s.Admin.As(c.who).If(p), err
 }
 
+// editor is the admin who saves the body, see [call.form].
+func (s *server) editor(c *call, body any) (*channel.Admin, error) {
+	admin, err := s.admin(c)
+	if err != nil {
+		return nil, err
+	}
+	return c.form(body, admin)
+}
+
 func (s *server) getSettings(c *call) (any, error) {
 	v, err := s.Admin.Settings(c.ctx())
 	return thing(channel.ThingSettings, v, err)
@@ -31,10 +40,7 @@ type settingsBody struct {
 
 func (s *server) putSettings(c *call) (any, error) {
 	in := settingsBody{Settings: channel.Defaults()}
-	if err := c.body(&in); err != nil {
-		return nil, err
-	}
-	admin, err := s.admin(c)
+	admin, err := s.editor(c, &in)
 	if err != nil {
 		return nil, err
 	}
@@ -78,14 +84,11 @@ func (s *server) getAccount(c *call) (any, error) { return viewed(s.Admin.Accoun
 
 func (s *server) putAccount(c *call) (any, error) {
 	var in accountBody
-	if err := c.body(&in); err != nil {
+	admin, err := s.editor(c, &in)
+	if err != nil {
 		return nil, err
 	}
 	if err := c.same(in.ID); err != nil {
-		return nil, err
-	}
-	admin, err := s.admin(c)
-	if err != nil {
 		return nil, err
 	}
 	return viewed(admin.PutAccount(c.ctx(), c.id(), in.AccountForm))
@@ -119,17 +122,14 @@ func (s *server) deleteAccount(c *call) (any, error) {
 
 func (s *server) putQueue(c *call) (any, error) {
 	var in queueView
-	if err := c.body(&in); err != nil {
+	admin, err := s.editor(c, &in)
+	if err != nil {
 		return nil, err
 	}
 	if err := c.same(in.ID); err != nil {
 		return nil, err
 	}
 	in.ID = c.id()
-	admin, err := s.admin(c)
-	if err != nil {
-		return nil, err
-	}
 	v, err := admin.PutQueue(c.ctx(), in.Queue)
 	return s.staffed(c, v, err)
 }
@@ -204,17 +204,14 @@ type agentBody struct {
 
 func (s *server) putAgent(c *call) (any, error) {
 	var in agentBody
-	if err := c.body(&in); err != nil {
+	admin, err := s.editor(c, &in)
+	if err != nil {
 		return nil, err
 	}
 	if in.ID != "" && email.Normalize(in.ID) == email.Normalize(c.id()) {
 		in.ID = c.id() // the same in other letters
 	}
 	if err := c.same(in.ID); err != nil {
-		return nil, err
-	}
-	admin, err := s.admin(c)
-	if err != nil {
 		return nil, err
 	}
 	v, err := admin.PutAgent(c.ctx(), c.id(), in.AgentForm)
@@ -256,17 +253,14 @@ func (s *server) getTeam(c *call) (any, error) {
 
 func (s *server) putTeam(c *call) (any, error) {
 	var in channel.Team
-	if err := c.body(&in); err != nil {
+	admin, err := s.editor(c, &in)
+	if err != nil {
 		return nil, err
 	}
 	if err := c.same(in.ID); err != nil {
 		return nil, err
 	}
 	in.ID = c.id()
-	admin, err := s.admin(c)
-	if err != nil {
-		return nil, err
-	}
 	v, err := admin.PutTeam(c.ctx(), in)
 	return thing(channel.ThingTeam, v, err)
 }

@@ -128,6 +128,32 @@ func TestLeftOutSettings(t *testing.T) {
 	}
 }
 
+// TestEveryBadFieldIsNamed shows that a field that is no such thing at all, as
+// a time of day "9", does not hide the others, nor is it blamed twice.
+func TestEveryBadFieldIsNamed(t *testing.T) {
+	c := newClient(t)
+	c.configure()
+	queue := map[string]any{"name": "", "language": "xx", "on": 1, "accounts": []string{"none"},
+		"hours":  map[string]any{"zone": "Mars/X", "week": []any{map[string]any{"day": 1, "from": "9", "to": "08:00"}}, "holidays": []any{map[string]any{"name": "", "date": "2026-02-30"}}},
+		"assign": map[string]any{"daily_limit": -1}}
+	want := []string{"accounts[0]", "assign.daily_limit", "hours.holidays[0].date", "hours.holidays[0].name", "hours.week[0].from", "hours.zone", "language", "name", "on"}
+	for path, x := range map[string]struct {
+		body any
+		want []string
+	}{
+		"/v1/queues/new":           {queue, want},
+		"/v1/settings":             {map[string]any{"email": "yes", "more": 1, "caps": map[string]any{"window": "x", "per_address": 0}}, []string{"caps.per_address", "caps.window", "email", "more"}},
+		"/v1/accounts/a":           {map[string]any{"user": 1, "address": "x", "outgoing": map[string]any{"host": "", "port": "y"}, "outbound_only": true}, []string{"address", "outgoing.host", "outgoing.port", "outgoing.security", "password", "user"}},
+		"/v1/agents/a@example.com": {map[string]any{"name": 1, "role": "king"}, []string{"name", "role"}},
+		"/v1/teams/a":              {map[string]any{"name": 1}, []string{"name"}},
+	} {
+		got := errorFields(c.want(422, "adam", "PUT", path, x.body))
+		if slices.Sort(got); !slices.Equal(got, x.want) {
+			t.Errorf("%s: %q, want %q", path, got, x.want)
+		}
+	}
+}
+
 func TestMethodNotAllowedNamesTheMethods(t *testing.T) {
 	c := newClient(t)
 	_, h, _ := c.do("adam", "PATCH", "/v1/accounts/x", nil)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -156,6 +157,18 @@ func (c *call) body(into any) error {
 		return err
 	}
 	return decode(r, into)
+}
+
+// form is a body that an Admin checks: what does not fit its type is named by
+// him, together with what else is bad.
+func (c *call) form(into any, admin *channel.Admin) (*channel.Admin, error) {
+	var bad *channel.Invalid
+	if err := c.body(into); errors.As(err, &bad) {
+		return admin.Besides(bad), nil
+	} else if err != nil {
+		return nil, err
+	}
+	return admin, nil
 }
 
 // content is the request's body, which must be of a media type. Reading more

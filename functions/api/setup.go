@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"errors"
 	"io"
 
 	"emailchannel.dev/emailchannel/shared/channel"
@@ -42,12 +43,15 @@ func (s *server) importSettings(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	setup, err := channel.ParseSetup(file)
+	admin, err := s.admin(c)
 	if err != nil {
 		return nil, err
 	}
-	admin, err := s.admin(c)
-	if err != nil {
+	setup, err := channel.ParseSetup(file)
+	var misfits *channel.Invalid
+	if errors.As(err, &misfits) && setup != nil {
+		admin = admin.Besides(misfits)
+	} else if err != nil {
 		return nil, err
 	}
 	done, err := admin.Import(c.ctx(), setup, o)

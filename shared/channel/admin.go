@@ -33,6 +33,7 @@ type Admin struct {
 
 	who  Actor        // see As
 	only Precondition // see If
+	bad  *Invalid     // see Besides
 }
 
 // Vault keeps passwords and tokens by name.
@@ -72,6 +73,39 @@ func (a *Admin) If(p Precondition) *Admin {
 	b := *a
 	b.only = p
 	return &b
+}
+
+// Besides returns an Admin that saves nothing: its refusal names what of the
+// input did not fit its type ([Misfits]) together with everything else that is bad.
+func (a *Admin) Besides(misfits *Invalid) *Admin {
+	b := *a
+	b.bad = misfits
+	return &b
+}
+
+// verdict is what a check found, together with what did not fit. A field that
+// did not fit was not read, so what a check says of it, or of what it is in or
+// has in it, is left out.
+func (a *Admin) verdict(err error) error {
+	var found *Invalid
+	if a.bad == nil || err != nil && !errors.As(err, &found) {
+		return err
+	}
+	all := Invalid{slices.Clone(a.bad.Fields)}
+	if found != nil {
+		for _, f := range found.Fields {
+			if !slices.ContainsFunc(a.bad.Fields, func(m Field) bool { return within(f.Name, m.Name) || within(m.Name, f.Name) }) {
+				all.Fields = append(all.Fields, f)
+			}
+		}
+	}
+	return &all
+}
+
+// within tells whether a field's path is another's, or leads to a part of it.
+func within(path, whole string) bool {
+	rest, ok := strings.CutPrefix(path, whole)
+	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
 // save runs f in a transaction that changes t, writes what changed to the audit
@@ -136,7 +170,7 @@ func (a *Admin) PutSettings(ctx context.Context, s Settings, token string) (*Set
 	_ = bad.under("", s.check())
 	a.encrypted(&bad, "crm.base_url", s.CRM.BaseURL)
 	bad.line("crm_token", token, maxSecret)
-	if err := bad.err(); err != nil {
+	if err := a.verdict(bad.err()); err != nil {
 		return nil, err
 	}
 	if err := a.only.check(ctx, a.Docs, thingID{Thing: ThingSettings}); err != nil { // before the token is stored; the transaction does it again

@@ -95,7 +95,7 @@ func one[T any](ctx context.Context, r Reader, what, id string, path func(string
 func (a *Admin) PutAccount(ctx context.Context, id string, f AccountForm) (*Account, error) {
 	acc := f.account(id)
 	if !slug.MatchString(id) { // not for a path
-		return nil, acc.check()
+		return nil, a.verdict(acc.check())
 	}
 	if err := a.only.check(ctx, a.Docs, thingID{ThingAccount, id}); err != nil { // before anything is stored; the transaction does it again
 		return nil, err
@@ -114,7 +114,7 @@ func (a *Admin) PutAccount(ctx context.Context, id string, f AccountForm) (*Acco
 			return nil, err
 		}
 	}
-	if err := bad.err(); err != nil {
+	if err := a.verdict(bad.err()); err != nil {
 		return nil, err
 	}
 	secret, err := a.credentials(ctx, &acc, old, have, f.Credentials)

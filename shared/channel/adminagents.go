@@ -58,7 +58,7 @@ func (a *Admin) PutAgent(ctx context.Context, id string, f AgentForm) (*Agent, e
 		}
 		var bad Invalid
 		_, _ = bad.under("", f.check(id)), bad.under("", w.member(f))
-		if err := bad.err(); err != nil {
+		if err := a.verdict(bad.err()); err != nil {
 			return err
 		}
 		have, err := get[Agent](ctx, tx, agentPath(id))
@@ -170,7 +170,7 @@ func (a *Admin) Team(ctx context.Context, id string) (*Team, error) {
 
 // PutTeam saves a team.
 func (a *Admin) PutTeam(ctx context.Context, t Team) (*Team, error) {
-	if err := t.check(); err != nil {
+	if err := a.verdict(t.check()); err != nil {
 		return nil, err
 	}
 	err := a.save(ctx, thingID{ThingTeam, t.ID}, func(ctx context.Context, tx *edit, now time.Time) error {

@@ -53,7 +53,7 @@ func (a *Admin) Import(ctx context.Context, s *Setup, o ImportOptions) (*Importe
 		}
 		im := importing{file: s, was: p, now: now, bad: Invalid{bad.Fields[:len(bad.Fields):len(bad.Fields)]}}
 		im.overlay(o.Prune)
-		if err := im.check(ctx, tx, a.who); err != nil {
+		if err := a.verdict(im.check(ctx, tx, a.who)); err != nil {
 			return err
 		}
 		im.write(tx)
@@ -100,7 +100,7 @@ func (a *Admin) prepare(ctx context.Context, s *Setup, o ImportOptions, bad *Inv
 	}
 	s.Settings.CRM.complete()
 	a.encrypted(bad, "settings.crm.base_url", s.Settings.CRM.BaseURL)
-	if o.DryRun || s.Settings.check() != nil {
+	if o.DryRun || a.bad != nil || s.Settings.check() != nil {
 		return nil
 	}
 	if err := a.subjectKey(ctx, s.Settings); err != nil {

@@ -30,7 +30,7 @@ func (a *Admin) Queue(ctx context.Context, id string) (*Queue, error) {
 // waiting mail looked at again.
 func (a *Admin) PutQueue(ctx context.Context, q Queue) (*Queue, error) {
 	if !slug.MatchString(q.ID) { // not for a path
-		return nil, q.check()
+		return nil, a.verdict(q.check())
 	}
 	err := a.save(ctx, thingID{ThingQueue, q.ID}, func(ctx context.Context, tx *edit, now time.Time) error {
 		w, err := read(ctx, tx)
@@ -43,7 +43,7 @@ func (a *Admin) PutQueue(ctx context.Context, q Queue) (*Queue, error) {
 		}
 		before, was := w.queues[q.ID]
 		q.UpdatedAt = now
-		if err := w.whole(ctx, tx, q, agents, before); err != nil {
+		if err := a.verdict(w.whole(ctx, tx, q, agents, before)); err != nil {
 			return err
 		}
 		if was && !ThingQueue.differ(before, q) {

@@ -26,7 +26,8 @@ type Setup struct {
 var sections = map[Thing]string{ThingAccount: "accounts", ThingQueue: "queues", ThingAgent: "agents", ThingTeam: "teams"}
 
 // ParseSetup reads a file, and names everything in it that has no place there
-// ([*Invalid]). The caller limits its bytes.
+// ([*Invalid]); what has one is returned even so, see [Admin.Besides]. The
+// caller limits its bytes.
 func ParseSetup(file []byte) (*Setup, error) {
 	parsed, bad, err := wire.ParseYAML(file)
 	if err != nil {

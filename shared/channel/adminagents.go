@@ -20,10 +20,22 @@ type AgentForm struct {
 	Teams []string `json:"teams"`
 }
 
-// Agents lists the users.
+// Agents lists the users. Who was not heard of for too long is shown as logged
+// out, as he counts, also before Sweep stores it.
 func (a *Admin) Agents(ctx context.Context) ([]Agent, error) {
 	m, err := all(ctx, a.Docs, "agents", agentID)
-	return sorted(m), err
+	list := sorted(m)
+	if err != nil {
+		return list, err
+	}
+	set, err := a.Settings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i, ag := range list {
+		list[i].LoggedIn = set.Presence.here(ag, a.Now())
+	}
+	return list, nil
 }
 
 // Serving counts the agents who serve a queue, by themselves or by a team (QU-3).
@@ -38,9 +50,18 @@ func (a *Admin) Serving(ctx context.Context, queue string) (int, error) {
 // maxServing is up to where agents are counted.
 const maxServing = 100_000
 
-// Agent returns one user.
+// Agent returns one user, as [Admin.Agents] has him.
 func (a *Admin) Agent(ctx context.Context, id string) (*Agent, error) {
-	return one[Agent](ctx, a.Docs, "agent", email.Normalize(id), agentPath)
+	ag, err := one[Agent](ctx, a.Docs, "agent", email.Normalize(id), agentPath)
+	if err != nil {
+		return nil, err
+	}
+	set, err := a.Settings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ag.LoggedIn = set.Presence.here(*ag, a.Now())
+	return ag, nil
 }
 
 // PutAgent saves a user. His counters stay; his queues follow from his teams.

@@ -219,3 +219,26 @@ func TestWhoMayChangeAPresence(t *testing.T) {
 		}
 	}
 }
+
+// TestShownAsHeCounts: who was not heard of for too long is shown as logged out
+// at once, as he gets no mail and has to log in again, and not only from the next sweep on.
+func TestShownAsHeCounts(t *testing.T) {
+	d := newDesks(t)
+	d.present(channel.Presence{Timeout: 10})
+	d.login(ana)
+	for _, want := range []bool{true, false} {
+		one, err := d.admin.Agent(t.Context(), ana.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := d.admin.Agents(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(list, func(ag channel.Agent) bool { return ag.ID == ana.ID })
+		if one.LoggedIn != want || list[i].LoggedIn != want {
+			t.Errorf("logged in: %t, in the list %t, want %t", one.LoggedIn, list[i].LoggedIn, want)
+		}
+		d.pass(10 * time.Minute)
+	}
+}

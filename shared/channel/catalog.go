@@ -63,7 +63,9 @@ func (c *Catalog) accountAt(addr string) (id string, ok bool) {
 
 // Configuration reads the catalog. It is kept for a second, so that a thousand
 // mails do not read it a thousand times; a changed setting takes effect after
-// that second everywhere.
+// that second everywhere. That the channel is OFF is not kept: switched ON it
+// takes up at once what waited, and who still believed in OFF would put that
+// aside until the next sweep.
 type Configuration struct {
 	docs Docs
 	mu   sync.Mutex
@@ -88,7 +90,7 @@ func (c *Configuration) Refresh(ctx context.Context) (*Catalog, error) { return 
 func (c *Configuration) load(ctx context.Context, fresh time.Duration) (*Catalog, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.last != nil && time.Since(c.at) < fresh {
+	if c.last != nil && c.last.Email && time.Since(c.at) < fresh {
 		return c.last, nil
 	}
 	next, err := c.read(ctx)

@@ -50,9 +50,14 @@ func (a *Admin) Serving(ctx context.Context, queue string) (int, error) {
 // maxServing is up to where agents are counted.
 const maxServing = 100_000
 
+// User returns one user as he is stored.
+func User(ctx context.Context, r Reader, id string) (*Agent, error) {
+	return one[Agent](ctx, r, "agent", email.Normalize(id), agentPath)
+}
+
 // Agent returns one user, as [Admin.Agents] has him.
 func (a *Admin) Agent(ctx context.Context, id string) (*Agent, error) {
-	ag, err := one[Agent](ctx, a.Docs, "agent", email.Normalize(id), agentPath)
+	ag, err := User(ctx, a.Docs, id)
 	if err != nil {
 		return nil, err
 	}

@@ -93,7 +93,7 @@ func (r roles) RoleOf(ctx context.Context, email string) (auth.Role, error) {
 	if slices.Contains(r.services, email) {
 		return auth.RoleService, nil
 	}
-	ag, err := (&channel.Admin{Docs: r.docs}).Agent(ctx, email)
+	ag, err := channel.User(ctx, r.docs, email)
 	if errors.Is(err, channel.ErrNotFound) {
 		return "", nil
 	}

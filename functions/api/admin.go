@@ -39,7 +39,7 @@ type settingsBody struct {
 }
 
 func (s *server) putSettings(c *call) (any, error) {
-	in := settingsBody{Settings: channel.Defaults()}
+	in := settingsBody{Settings: channel.Blank()}
 	admin, err := s.editor(c, &in)
 	if err != nil {
 		return nil, err

@@ -111,16 +111,14 @@ func TestBothTogglesAreNamed(t *testing.T) {
 }
 
 // TestLeftOutSettings shows that a field which the document does not require
-// may be left out, and then is as in a new channel (SE-4, CR-1, CR-2, ZD-11).
+// may be left out, and then is as in a new channel (CR-1, CR-2, ZD-11).
 func TestLeftOutSettings(t *testing.T) {
 	c := newClient(t)
-	got := c.want(200, "adam", "PUT", "/v1/settings", map[string]any{"company": "Lamps", "crm": map[string]any{"kind": "none"}, "caps": map[string]any{"per_address": 3}})
-	days := map[string]any{"on": true, "days": 30}
+	got := c.want(200, "adam", "PUT", "/v1/settings", map[string]any{"company": "Lamps", "session": c.want(200, "adam", "GET", "/v1/settings", nil)["session"], "crm": map[string]any{"kind": "none"}, "caps": map[string]any{"per_address": 3}})
 	for field, want := range map[string]any{
 		"company": "Lamps", "email": false, "queues": true,
-		"caps":    map[string]any{"per_address": 3, "per_session": 5, "window": "3h0m0s"},
-		"session": map[string]any{"active_pause": days, "resolved_close": days, "closed_reopen": days, "paused_close": map[string]any{"on": true, "days": 60}},
-		"record":  map[string]any{"incoming": true, "outgoing": true, "bodies": true, "comments_when": "end"},
+		"caps":   map[string]any{"per_address": 3, "per_session": 5, "window": "3h0m0s"},
+		"record": map[string]any{"incoming": true, "outgoing": true, "bodies": true, "comments_when": "end"},
 	} {
 		if fmt.Sprint(got[field]) != fmt.Sprint(want) {
 			t.Errorf("%s: %v, want %v", field, got[field], want)
@@ -142,7 +140,7 @@ func TestEveryBadFieldIsNamed(t *testing.T) {
 		want []string
 	}{
 		"/v1/queues/new":           {queue, want},
-		"/v1/settings":             {map[string]any{"email": "yes", "more": 1, "caps": map[string]any{"window": "x", "per_address": 0}}, []string{"caps.per_address", "caps.window", "email", "more"}},
+		"/v1/settings":             {map[string]any{"email": "yes", "more": 1, "caps": map[string]any{"window": "x", "per_address": 0}}, []string{"caps.per_address", "caps.window", "email", "more", "session.active_pause", "session.closed_reopen", "session.paused_close", "session.resolved_close"}},
 		"/v1/accounts/a":           {map[string]any{"user": 1, "address": "x", "outgoing": map[string]any{"host": "", "port": "y"}, "outbound_only": true}, []string{"address", "outgoing.host", "outgoing.port", "outgoing.security", "password", "user"}},
 		"/v1/agents/a@example.com": {map[string]any{"name": 1, "role": "king"}, []string{"name", "role"}},
 		"/v1/teams/a":              {map[string]any{"name": 1}, []string{"name"}},

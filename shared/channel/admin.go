@@ -60,6 +60,14 @@ func Defaults() Settings {
 	return Settings{Queues: true, Session: session.Default(), Caps: reply.DefaultCaps(), Record: crm.Default(), CRM: CRMSettings{Kind: "none", Seconds: 10}}
 }
 
+// Blank are the settings that a body or a file is read into: what it leaves out
+// is as in a new channel, but for the thresholds, which have to be given (SE-4).
+func Blank() Settings {
+	s := Defaults()
+	s.Session = session.Settings{}
+	return s
+}
+
 // As returns an Admin whose changes the audit log has as somebody's.
 func (a *Admin) As(who Actor) *Admin {
 	b := *a

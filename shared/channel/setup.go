@@ -42,7 +42,7 @@ func ParseSetup(file []byte) (*Setup, error) {
 	for _, name := range slices.Sorted(maps.Keys(root)) {
 		switch name {
 		case "settings":
-			set := Defaults()
+			set := Blank()
 			r.one(ThingSettings, name, root[name], &set, func(v any) { s.Settings = v.(*Settings) })
 		case "storage":
 			r.one(ThingStorage, name, root[name], new(Storage), func(v any) { s.Storage = v.(*Storage) })

@@ -179,7 +179,7 @@ teams:
 		"queues.new.assign.daily_limit", "queues.new.hours.week[0].from", "queues.new.hours.zone", "queues.new.language", "queues.new.name", "queues.new.parent",
 		"queues.support.accounts[0]", "queues.support.accounts[1]", "queues.support.accounts[2]", "queues.support.agents[0]", "queues.support.agents[1]",
 		"queues.support.parent", "queues.support.response.account", "queues.support.response.inline[0].object", "queues.support.teams[1]",
-		"settings.console_url", "settings.session.paused_close", "settings.subject_edit", "settings.subject_token",
+		"settings.console_url", "settings.session.active_pause", "settings.session.closed_reopen", "settings.session.paused_close", "settings.session.resolved_close", "settings.subject_edit", "settings.subject_token",
 		"storage.period", "teams.BAD.id", "teams.BAD.name",
 	}
 	if got := fields(err); !slices.Equal(got, want) {

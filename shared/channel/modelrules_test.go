@@ -43,7 +43,7 @@ type modelMail struct {
 	n         int
 	in        *modelSession
 	owed      bool   // an auto-response
-	fate      string // of that: "", "answered", "withheld", "dropped" or "kept"
+	fate      string // of that: "", "answered", "withheld", "unserved", "dropped" or "kept"
 }
 
 type modelAnswer struct {
@@ -299,13 +299,13 @@ func (m *rules) respond(mail *modelMail, queue string, first bool) {
 	s := mail.in
 	q := m.queues[queue]
 	switch {
-	case mail.fate == "answered" || mail.fate == "withheld":
+	case mail.fate == "answered" || mail.fate == "withheld" || mail.fate == "unserved":
 	case !q.Response.On:
 		mail.fate = "dropped"
 	case !m.set.Email:
 		mail.fate = "kept"
 	case !m.serving(queue):
-		mail.fate = "dropped"
+		mail.fate = "unserved"
 	case m.sent(func(a modelAnswer) bool { return a.to == s.customer }) >= m.set.Caps.PerAddress,
 		!first && m.set.Caps.PerSession > 0 && m.sent(func(a modelAnswer) bool { return a.session == s.id }) >= m.set.Caps.PerSession:
 		mail.fate = "withheld"

@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"emailchannel.dev/emailchannel/emulator/suite"
 	"emailchannel.dev/emailchannel/shared/channel"
 )
 
@@ -15,12 +14,9 @@ func TestMailIsFetchedAfterARestart(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	up := func() *world {
-		s, err := suite.Start(t.Context(), suite.Options{Data: dir})
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.Clock.Freeze(true)
-		return &world{Suite: s, t: t}
+		w := restarted(t, dir)
+		w.Clock.Freeze(true)
+		return w
 	}
 	w := up()
 	w.control("POST", "/_emulator/faults", `{"fail":"imap","times":1000}`)

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"emailchannel.dev/emailchannel/emulator/suite/suitetest"
 	"emailchannel.dev/emailchannel/shared/channel"
 	"emailchannel.dev/emailchannel/shared/email"
 )
@@ -155,7 +156,7 @@ func specIdle(t *testing.T) {
 	w.inForce()
 	w.done("admin", "POST", "/v1/accounts/support/reconcile", nil) // a poll, for which the clock does not wait
 	waits := func() (holder string) {
-		all(w, channel.Query{Collection: "leases"}, func(id string, l channel.Lease) {
+		suitetest.All(w.t, w.Suite, channel.Query{Collection: "leases"}, func(id string, l channel.Lease) {
 			if id == "poll-support" {
 				holder = l.Holder
 			}

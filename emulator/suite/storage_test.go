@@ -122,25 +122,18 @@ func TestSpecStorage(t *testing.T) {
 func TestStorageSurvivesARestart(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	up := func() *world {
-		s, err := suite.Start(t.Context(), suite.Options{Data: dir})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return &world{Suite: s, t: t}
-	}
 	down := func(w *world) {
 		if err := w.Close(); err != nil {
 			t.Error(err)
 		}
 	}
-	w := up()
+	w := restarted(t, dir)
 	w.done("admin", "PUT", "/v1/storage", w.inS3("unlimited"))
 	w.inForce()
 	s, _ := w.begin("Cleo <cleo@customer.example>", "support@example.com")
 	stored, before := len(w.inBucket("raw/")), w.Addrs.S3
 	down(w)
-	w = up()
+	w = restarted(t, dir)
 	defer down(w)
 	raw := w.done("supervisor", "GET", rawOf(w.messages(s.ID)[0]), nil).body
 	w.check(stored == 1 && strings.Contains(string(raw), "cleo@customer.example"), "S3 at %s had %d mails, at %s %s", before, stored, w.Addrs.S3, raw)

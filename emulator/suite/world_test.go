@@ -5,7 +5,6 @@ import (
 
 	"emailchannel.dev/emailchannel/emulator/suite"
 	"emailchannel.dev/emailchannel/emulator/suite/suitetest"
-	"emailchannel.dev/emailchannel/shared/channel"
 )
 
 func TestMain(m *testing.M) { suitetest.Main(m) }
@@ -16,17 +15,12 @@ type world struct {
 	t testing.TB
 }
 
-func all[T any](w *world, q channel.Query, each func(id string, v T)) {
-	w.t.Helper()
-	err := w.Docs().Find(w.t.Context(), q, func(id string, decode func(any) error) error {
-		var v T
-		if err := decode(&v); err != nil {
-			return err
-		}
-		each(id, v)
-		return nil
-	})
+// restarted starts a suite over what an earlier one left in the directory.
+func restarted(t testing.TB, dir string) *world {
+	t.Helper()
+	s, err := suite.Start(t.Context(), suite.Options{Data: dir})
 	if err != nil {
-		w.t.Fatal(err)
+		t.Fatal(err)
 	}
+	return &world{Suite: s, t: t}
 }

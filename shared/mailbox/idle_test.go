@@ -20,7 +20,13 @@ const forever = 5 * time.Minute
 
 func (s *imapServer) opened(t testing.TB, server mailbox.Server) *mailbox.Folder {
 	t.Helper()
-	f, err := s.Open(t.Context(), server, login(), "INBOX")
+	return inbox(t, s.Dialer, server)
+}
+
+// inbox opens INBOX until the test ends.
+func inbox(t testing.TB, d *mailbox.Dialer, server mailbox.Server) *mailbox.Folder {
+	t.Helper()
+	f, err := d.Open(t.Context(), server, login(), "INBOX")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,12 +166,7 @@ func TestServersWithoutIDLEAreAsked(t *testing.T) {
 				}
 				return nil
 			})
-			d := &mailbox.Dialer{AllowInsecure: true}
-			f, err := d.Open(t.Context(), server, login(), "INBOX")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer f.Close()
+			f := inbox(t, &mailbox.Dialer{AllowInsecure: true}, server)
 			f.SetPauses(forever, 20*time.Millisecond)
 			if arrived, err := f.Wait(t.Context(), forever); !arrived || err != nil || asked != 2 {
 				t.Errorf("%v after %d questions, %v", arrived, asked, err)

@@ -320,14 +320,9 @@ func TestUIDsOfASparseFolder(t *testing.T) {
 		}
 		return nil
 	})
-	d := &mailbox.Dialer{AllowInsecure: true}
-	f, err := d.Open(t.Context(), server, login(), "INBOX")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
+	f := inbox(t, &mailbox.Dialer{AllowInsecure: true}, server)
 	var got []uint32
-	err = f.UIDs(t.Context(), func(uids []uint32) error { got = append(got, uids...); return nil })
+	err := f.UIDs(t.Context(), func(uids []uint32) error { got = append(got, uids...); return nil })
 	if err != nil || !slices.Equal(got, []uint32{7, 1700000000, 1700000001, 1700000004}) || asked > 1000 {
 		t.Errorf("%v after %d questions, %v", got, asked, err)
 	}
@@ -356,22 +351,19 @@ func TestFetchAsksForWhatIsNear(t *testing.T) {
 		}
 		return nil
 	})
-	d := &mailbox.Dialer{AllowInsecure: true}
-	f, err := d.Open(t.Context(), server, login(), "INBOX")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
+	f := inbox(t, &mailbox.Dialer{AllowInsecure: true}, server)
 	cursor := mailbox.Cursor{UIDValidity: 9}
 	var got []uint32
 	for range 5 {
-		if cursor, err = f.Fetch(t.Context(), cursor, 1, func(_ context.Context, m mailbox.Item) error {
+		next, err := f.Fetch(t.Context(), cursor, 1, func(_ context.Context, m mailbox.Item) error {
 			got = append(got, m.UID)
 			_, err := io.Copy(io.Discard, m.Body)
 			return err
-		}); err != nil {
+		})
+		if err != nil {
 			t.Fatal(err)
 		}
+		cursor = next
 	}
 	if want := []uint32{4, 6000, 90001, 90002}; !slices.Equal(got, want) {
 		t.Errorf("got %d, not %d", got, want)
@@ -395,14 +387,9 @@ func TestUIDsWithoutUIDNEXT(t *testing.T) {
 		}
 		return nil
 	})
-	d := &mailbox.Dialer{AllowInsecure: true}
-	f, err := d.Open(t.Context(), server, login(), "INBOX")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
+	f := inbox(t, &mailbox.Dialer{AllowInsecure: true}, server)
 	var got []uint32
-	err = f.UIDs(t.Context(), func(uids []uint32) error { got = append(got, uids...); return nil })
+	err := f.UIDs(t.Context(), func(uids []uint32) error { got = append(got, uids...); return nil })
 	if err != nil || !slices.Equal(got, []uint32{4, 20000}) || len(said) < 2 || said[0] != "UID SEARCH UID 1:5000" {
 		t.Errorf("%v after %q, %v", got, said, err)
 	}

@@ -198,7 +198,7 @@ func (w *world) unfetched() string {
 	w.t.Helper()
 	for addr, account := range w.Inboxes() {
 		read := map[uint32]uint32{} // the last UID by UIDVALIDITY
-		all(w, channel.Query{Collection: "accounts/" + account + "/folders"}, func(_ string, c channel.Cursor) { read[c.UIDValidity] = c.LastUID })
+		suitetest.All(w.t, w.Suite, channel.Query{Collection: "accounts/" + account + "/folders"}, func(_ string, c channel.Cursor) { read[c.UIDValidity] = c.LastUID })
 		for _, m := range w.Mail.Mailbox(addr) {
 			if m.Folder == "INBOX" && m.UID > read[m.UIDValidity] {
 				return fmt.Sprintf("mail %d of %s", m.UID, addr)
@@ -206,7 +206,7 @@ func (w *world) unfetched() string {
 		}
 	}
 	var left string
-	all(w, channel.Query{Collection: "quarantine"}, func(id string, q channel.Quarantined) {
+	suitetest.All(w.t, w.Suite, channel.Query{Collection: "quarantine"}, func(id string, q channel.Quarantined) {
 		if !q.Retry.IsZero() {
 			left = "quarantined mail " + id + ", which is tried again"
 		}
@@ -226,31 +226,16 @@ type state struct {
 	delivered map[string]int // by fingerprint, in the customers' mailboxes
 }
 
-func all[T any](w *world, q channel.Query, each func(id string, v T)) {
-	w.t.Helper()
-	err := w.Docs().Find(w.t.Context(), q, func(id string, decode func(any) error) error {
-		var v T
-		if err := decode(&v); err != nil {
-			return err
-		}
-		each(id, v)
-		return nil
-	})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-}
-
 func (w *world) look(customers []string) state {
 	w.t.Helper()
 	s := state{map[string]channel.Mail{}, map[string]channel.Session{}, map[string][]string{}, map[string]channel.Message{}, nil, nil, w.tickets(), map[string]int{}}
-	all(w, channel.Query{Collection: "mails"}, func(id string, m channel.Mail) { s.mails[id] = m })
-	all(w, channel.Query{Collection: "sessions"}, func(id string, v channel.Session) { s.sessions[id] = v })
-	all(w, channel.Query{Collection: "messages", Group: true}, func(id string, m channel.Message) {
+	suitetest.All(w.t, w.Suite, channel.Query{Collection: "mails"}, func(id string, m channel.Mail) { s.mails[id] = m })
+	suitetest.All(w.t, w.Suite, channel.Query{Collection: "sessions"}, func(id string, v channel.Session) { s.sessions[id] = v })
+	suitetest.All(w.t, w.Suite, channel.Query{Collection: "messages", Group: true}, func(id string, m channel.Message) {
 		s.messages[id], s.message[id] = append(s.messages[id], m.Session), m
 	})
-	all(w, channel.Query{Collection: "outbound"}, func(_ string, o channel.Outbound) { s.outbound = append(s.outbound, o) })
-	all(w, channel.Query{Collection: "agents"}, func(_ string, a channel.Agent) { s.agents = append(s.agents, a) })
+	suitetest.All(w.t, w.Suite, channel.Query{Collection: "outbound"}, func(_ string, o channel.Outbound) { s.outbound = append(s.outbound, o) })
+	suitetest.All(w.t, w.Suite, channel.Query{Collection: "agents"}, func(_ string, a channel.Agent) { s.agents = append(s.agents, a) })
 	slices.Sort(customers)
 	for _, c := range slices.Compact(customers) {
 		for _, m := range w.Mail.Mailbox(c) {
@@ -266,11 +251,11 @@ func (w *world) look(customers []string) state {
 			r.Close()
 		}
 	}
-	all(w, channel.Query{Collection: "quarantine"}, func(_ string, q channel.Quarantined) { w.t.Errorf("quarantined: %+v", q) })
-	all(w, channel.Query{Collection: "deadletters"}, func(_ string, d channel.DeadLetter) {
+	suitetest.All(w.t, w.Suite, channel.Query{Collection: "quarantine"}, func(_ string, q channel.Quarantined) { w.t.Errorf("quarantined: %+v", q) })
+	suitetest.All(w.t, w.Suite, channel.Query{Collection: "deadletters"}, func(_ string, d channel.DeadLetter) {
 		w.t.Errorf("dead letter of %s: %s", d.Subscription, d.Data)
 	})
-	all(w, channel.Query{Collection: "crmops"}, func(id string, o channel.Operation) { w.t.Errorf("CRM operation left: %+v", o) })
+	suitetest.All(w.t, w.Suite, channel.Query{Collection: "crmops"}, func(id string, o channel.Operation) { w.t.Errorf("CRM operation left: %+v", o) })
 	return s
 }
 

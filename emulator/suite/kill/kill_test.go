@@ -20,6 +20,7 @@ import (
 
 	"emailchannel.dev/emailchannel/emulator/faults"
 	"emailchannel.dev/emailchannel/emulator/suite"
+	"emailchannel.dev/emailchannel/emulator/suite/suitetest"
 	"emailchannel.dev/emailchannel/shared/channel"
 	"emailchannel.dev/emailchannel/shared/session"
 )
@@ -232,7 +233,7 @@ func (w *world) purged() {
 	w.t.Helper()
 	for range 5 {
 		left := 0
-		all(w, channel.Query{Collection: "messages", Group: true}, func(_ string, m channel.Message) {
+		suitetest.All(w.t, w.Suite, channel.Query{Collection: "messages", Group: true}, func(_ string, m channel.Message) {
 			if m.PurgedAt.IsZero() {
 				left++
 			}
@@ -243,7 +244,7 @@ func (w *world) purged() {
 		w.Clock.Advance(6 * time.Minute)
 		w.settle()
 	}
-	all(w, channel.Query{Collection: "messages", Group: true}, func(id string, m channel.Message) {
+	suitetest.All(w.t, w.Suite, channel.Query{Collection: "messages", Group: true}, func(id string, m channel.Message) {
 		if m.PurgedAt.IsZero() || m.Text != "" || m.Raw != "" {
 			w.t.Errorf("message %s is not purged: %+v", id, m)
 		}
@@ -325,7 +326,7 @@ func (w *world) admin() {
 func (w *world) some(n int) []string {
 	w.t.Helper()
 	var out []string
-	all(w, channel.Query{Collection: "sessions"}, func(id string, s channel.Session) {
+	suitetest.All(w.t, w.Suite, channel.Query{Collection: "sessions"}, func(id string, s channel.Session) {
 		if session.Counted(s.State) {
 			out = append(out, id)
 		}

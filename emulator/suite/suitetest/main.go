@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"emailchannel.dev/emailchannel/emulator/suite"
+	"emailchannel.dev/emailchannel/shared/channel"
 )
 
 // Main is the TestMain of a package with many suites in its process. It is also
@@ -29,5 +30,21 @@ func Main(m *testing.M) {
 	if err := suite.RunFunctions(context.Background(), "127.0.0.1:0", os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
+	}
+}
+
+// All gives each every document that the query finds in the suite's database.
+func All[T any](t testing.TB, s *suite.Suite, q channel.Query, each func(id string, v T)) {
+	t.Helper()
+	err := s.Docs().Find(t.Context(), q, func(id string, decode func(any) error) error {
+		var v T
+		if err := decode(&v); err != nil {
+			return err
+		}
+		each(id, v)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }

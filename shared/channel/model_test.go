@@ -30,27 +30,34 @@ import (
 //
 // The seed is in the log; -rapid.seed repeats a run.
 func TestModel(t *testing.T) {
-	steps, runs := 200, 56 // 10,000 in all, as steps that cannot be taken do not count
+	want := 10_000 // steps, not counting those that could not be taken
 	if testing.Short() {
-		runs = 6
+		want = 1000
 	}
-	seed := flag.Lookup("rapid.seed").Value.String()
-	if seed == "0" {
-		seed = strconv.FormatInt(time.Now().UnixNano(), 10)
-	}
-	t.Logf("-rapid.seed=%s", seed)
-	for name, v := range map[string]string{"rapid.seed": seed, "rapid.steps": strconv.Itoa(steps), "rapid.checks": strconv.Itoa(runs)} {
+	for _, name := range []string{"rapid.seed", "rapid.steps", "rapid.checks"} {
 		was := flag.Lookup(name).Value.String()
-		if err := flag.Set(name, v); err != nil {
-			t.Fatal(err)
-		}
 		t.Cleanup(func() { flag.Set(name, was) })
 	}
+	set := func(name string, v uint64) {
+		if err := flag.Set(name, strconv.FormatUint(v, 10)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seed, err := strconv.ParseUint(flag.Lookup("rapid.seed").Value.String(), 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if seed == 0 {
+		seed = uint64(time.Now().UnixNano())
+	}
+	t.Logf("-rapid.seed=%d", seed)
+	set("rapid.steps", 200)
+	set("rapid.checks", 10)
 	logger := slog.Default()
 	slog.SetDefault(slog.New(slog.NewTextHandler(io.Discard, nil))) // every trouble leaves a line
 	t.Cleanup(func() { slog.SetDefault(logger) })
 	taken := 0
-	rapid.Check(t, func(r *rapid.T) {
+	run := func(r *rapid.T) {
 		p := newPlay(t, r)
 		r.Repeat(map[string]func(*rapid.T){
 			"new mail": p.newMail, "another new mail": p.newMail, "answer": p.customerAnswers, "another answer": p.customerAnswers,
@@ -62,7 +69,11 @@ func TestModel(t *testing.T) {
 		})
 		p.r = r
 		p.calm()
-	})
+	}
+	for ; taken < want; seed += 1000 { // rapid counts up from the seed
+		set("rapid.seed", seed)
+		rapid.Check(t, run)
+	}
 	t.Logf("%d steps and as many comparisons", taken)
 }
 

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"emailchannel.dev/emailchannel/shared/channel"
@@ -56,23 +57,22 @@ func (c *carrier) Publish(_ context.Context, topic string, ms ...event.Message) 
 }
 
 // flaky is a database whose next transaction fails, before it was committed or after: then the caller cannot tell.
+// Lanes of one use case may write at the same time: one of them meets the trouble.
 type flaky struct {
 	channel.Docs
-	before, after bool
-	committed     int
+	before, after atomic.Bool
+	committed     atomic.Int32
 }
 
 func (f *flaky) Update(ctx context.Context, do func(context.Context, channel.Tx) error) error {
-	if f.before {
-		f.before = false
+	if f.before.Swap(false) {
 		return errOutage
 	}
 	if err := f.Docs.Update(ctx, do); err != nil {
 		return err
 	}
-	f.committed++
-	if f.after {
-		f.after = false
+	f.committed.Add(1)
+	if f.after.Swap(false) {
 		return errOutage
 	}
 	return nil
@@ -128,10 +128,13 @@ func (w *world) admins() *channel.Admin {
 
 // try runs f with a trouble. The transactions that it committed and whether it came to its end are told.
 func (w *world) try(t trouble, f func(ctx context.Context) error) (committed int, err error) {
-	w.docs.before, w.docs.after, w.docs.committed, w.bus.down = t.before, t.after, 0, t.down
-	steps := 0
+	w.docs.before.Store(t.before)
+	w.docs.after.Store(t.after)
+	w.docs.committed.Store(0)
+	w.bus.down = t.down
+	var steps atomic.Int32
 	ctx := fault.WithSteps(w.Context(), func(string) {
-		if steps++; steps == t.crash {
+		if n := int(steps.Add(1)); t.crash > 0 && n >= t.crash { // all lanes end, not only the first that comes by
 			runtime.Goexit()
 		}
 	})
@@ -142,8 +145,10 @@ func (w *world) try(t trouble, f func(ctx context.Context) error) (committed int
 		err = f(ctx)
 	}()
 	<-done
-	w.docs.before, w.docs.after, w.bus.down = false, false, false
-	return w.docs.committed, err
+	w.docs.before.Store(false)
+	w.docs.after.Store(false)
+	w.bus.down = false
+	return int(w.docs.committed.Load()), err
 }
 
 // letterIn is a mail of a customer.

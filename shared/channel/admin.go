@@ -252,14 +252,16 @@ func (a *Admin) subjectKey(ctx context.Context, s *Settings) error {
 	return a.Secrets.Put(ctx, subjectKeyName, newSubjectKey())
 }
 
-// follow makes the rest of the world follow the channel's toggle.
+// follow makes the rest of the world follow the channel's toggle: what waited
+// for ON starts now, and not when its job next runs.
 func (a *Admin) follow(ctx context.Context, on bool) error {
 	if !on {
 		return a.Schedule.Pause(ctx)
 	}
 	return errors.Join(a.Schedule.Resume(ctx),
 		a.Bus.Publish(ctx, event.TopicPoll, event.Encode(event.Poll{})),
-		a.Bus.Publish(ctx, event.TopicQueue, event.Encode(event.Queue{})))
+		a.Bus.Publish(ctx, event.TopicQueue, event.Encode(event.Queue{})),
+		a.Bus.Publish(ctx, event.TopicSweep, event.Encode(event.Sweep{})))
 }
 
 // encrypted names an address that would be talked to in clear text.

@@ -150,7 +150,7 @@ func TestTheScheduleFollowsTheChannel(t *testing.T) {
 		t.Errorf("off: %v, paused %t", err, d.schedule.paused)
 	}
 	s.Email = true
-	if _, err := d.admin.PutSettings(t.Context(), *s, ""); err != nil || d.schedule.paused || d.bus.count(event.TopicPoll) != 1 || d.bus.count(event.TopicQueue) != 1 {
+	if _, err := d.admin.PutSettings(t.Context(), *s, ""); err != nil || d.schedule.paused || d.bus.count(event.TopicPoll) != 1 || d.bus.count(event.TopicQueue) != 1 || d.bus.count(event.TopicSweep) != 1 {
 		t.Errorf("on: %v, paused %t", err, d.schedule.paused)
 	}
 	if d.version() != 3 {

@@ -88,6 +88,9 @@ type Flush struct {
 	Stored bool `json:"stored,omitempty"` // some have just been stored, and more may follow; else it is the schedule that asks
 }
 
+// Sweep asks sweep for a run, as its schedule does.
+type Sweep struct{}
+
 // Message is an event as the bus carries it.
 type Message struct {
 	Data       []byte

@@ -110,7 +110,7 @@ type client struct {
 	around  *around
 	receive channel.Receive
 	router  routers.Router
-	seen    map[string]bool // operations that answered well
+	seen    *sync.Map // operations that answered well
 }
 
 func newClient(t *testing.T) *client {
@@ -163,7 +163,7 @@ func newClient(t *testing.T) *client {
 	for _, mediaType := range []string{"message/rfc822", "application/yaml", "image/png", "image/gif", "text/calendar"} {
 		openapi3filter.RegisterBodyDecoder(mediaType, openapi3filter.FileBodyDecoder)
 	}
-	return &client{T: t, url: web.URL, docs: docs, around: a, router: router, seen: map[string]bool{}, receive: receive}
+	return &client{T: t, url: web.URL, docs: docs, around: a, router: router, seen: new(sync.Map), receive: receive}
 }
 
 // do sends a request and returns the status, the header and the body.
@@ -237,7 +237,7 @@ func (c *client) hold(req *http.Request, content []byte, resp *http.Response, go
 		c.Errorf("%s %s: %d is not as described: %v\n%s", req.Method, req.URL.Path, resp.StatusCode, err, got)
 	}
 	if resp.StatusCode < 400 {
-		c.seen[rt.Operation.OperationID] = true
+		c.seen.Store(rt.Operation.OperationID, true)
 	}
 }
 
@@ -383,7 +383,7 @@ func TestWalk(t *testing.T) {
 	c.want(204, "adam", "DELETE", "/v1/teams/first", nil)
 	for _, path := range load(t).Paths.Map() {
 		for _, op := range path.Operations() {
-			if !c.seen[op.OperationID] {
+			if _, ok := c.seen.Load(op.OperationID); !ok {
 				t.Errorf("the walk does not come by %s", op.OperationID)
 			}
 		}

@@ -7,7 +7,8 @@
 //     envelope of Outlook (TNEF, winmail.dat) is opened: its files become parts, its text the mail's if there is no
 //     other. Encrypted content stays a part, with the reason in Degraded; enclosed mails stay parts too.
 //   - Text is UTF-8 whatever was declared: valid UTF-8 wins, then the declared charset, and it is guessed where none
-//     is declared or the declared one cannot read a quarter of the text.
+//     is declared or the declared one cannot read a quarter of the text. Paragraphs that were broken into lines only to
+//     be sent (format=flowed, RFC 3676) are put together.
 //   - Class says what kind of mail it is: bounce, feedback, auto, list, normal (in this order of precedence), and
 //     Suppress whether an automatic answer is forbidden (RFC 3834 and the headers in use). Who merely asks for no
 //     answer, as Exchange does on people's mail, is not taken for a machine.

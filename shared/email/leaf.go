@@ -89,7 +89,7 @@ func (p *parser) leaf(h header, mediaType string, ps params, path []int) {
 	if p.isBody(part, path) {
 		br := bufio.NewReaderSize(content, 512)
 		if head, _ := br.Peek(512); !isBinary(head, ps["charset"]) {
-			p.text(part.Type, ps["charset"], br)
+			p.text(part.Type, ps, br)
 			return
 		}
 		p.note("binary-text-part")
@@ -213,7 +213,7 @@ func isBinary(head []byte, charset string) bool {
 }
 
 // text reads a body text up to the bound; what is over it is digested and left out.
-func (p *parser) text(mediaType, charset string, content io.Reader) {
+func (p *parser) text(mediaType string, ps params, content io.Reader) {
 	p.digest.part("text")
 	tee := io.TeeReader(content, textDigest{p.digest})
 	room := p.bodies.room(mediaType, p.lim.TextBytes)
@@ -226,11 +226,12 @@ func (p *parser) text(mediaType, charset string, content io.Reader) {
 		p.note("limit:text")
 		b = trimPartialRune(b)
 	}
-	p.bodyText(mediaType, b, charset)
+	p.bodyText(mediaType, b, ps)
 }
 
 // bodyText decodes a text and files it among the bodies.
-func (p *parser) bodyText(mediaType string, b []byte, charset string) {
+func (p *parser) bodyText(mediaType string, b []byte, ps params) {
+	charset := ps["charset"]
 	if charset == "" && mediaType == "text/html" {
 		charset = metaCharset(b)
 	}
@@ -244,7 +245,11 @@ func (p *parser) bodyText(mediaType string, b []byte, charset string) {
 	if strings.HasPrefix(strings.TrimSpace(text), "-----BEGIN PGP MESSAGE-----") {
 		p.note("encrypted:pgp")
 	}
-	p.bodies.add(mediaType, unixLines(text))
+	text = unixLines(text)
+	if flowed, delSp := ps.flowed(mediaType); flowed {
+		text = unflow(text, delSp)
+	}
+	p.bodies.add(mediaType, text)
 }
 
 // unixLines makes every line end LF and drops NUL, which databases refuse.

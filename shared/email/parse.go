@@ -193,7 +193,7 @@ func (p *parser) multipart(mediaType string, ps params, path []int, depth int) {
 		p.note("no-boundary")
 		p.digest.part("text")
 		_, _ = textDigest{p.digest}.Write(preamble) // a hash never fails
-		p.bodyText("text/plain", preamble, ps["charset"])
+		p.bodyText("text/plain", preamble, ps)
 		return
 	}
 	for n := 1; p.level == mine && !p.final && p.err == nil; n++ {

@@ -25,7 +25,7 @@ type arrival struct {
 
 	auth    email.Authentication
 	forged  bool   // the results speak against the author
-	human   bool   // it reads like a report, but is about no mail of ours: a person's, for all we know
+	human   bool   // it reads like a report, but is about no mail of ours, or from one who takes part: a person's, for all we know
 	refused string // why a token in the subject was not followed
 }
 
@@ -38,7 +38,7 @@ const announcedFor = 400 * 24 * time.Hour
 // store writes what the mail means and returns the entries to announce. It
 // runs in a transaction and begins by looking whether it ran before.
 func (a *arrival) store(ctx context.Context, tx Tx) ([]History, error) {
-	a.refused = "" // of an attempt before
+	a.refused, a.human = "", false // of an attempt before
 	k, err := a.recall(ctx, tx)
 	if err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func (a *arrival) store(ctx context.Context, tx Tx) ([]History, error) {
 // decide tells where the mail belongs, or why it makes no session: a report
 // about a mail that is none of ours has nobody to answer and nothing to do.
 func (a *arrival) decide(ctx context.Context, tx Tx, k *known) (d thread.Decision, suppressed string, err error) {
-	a.human = a.mail.Report != nil && a.mail.Report.Unsure && !k.related()
+	a.human = a.mail.Report != nil && a.mail.Report.Unsure && (!k.related() || k.takesPart(a.sender()))
 	if a.report() && !k.related() {
 		return d, string(a.mail.Class) + " about no mail of ours", nil
 	}
@@ -194,7 +194,7 @@ func (a *arrival) join(ctx context.Context, tx Tx, k known, d thread.Decision) (
 	before := s
 	var scenario reply.Scenario
 	var due bool
-	if a.mail.Class == email.ClassNormal || a.mail.Class == email.ClassList {
+	if a.human || a.mail.Class == email.ClassNormal || a.mail.Class == email.ClassList {
 		scenario, due = reply.Decide(before.facts(), a.now)
 		err := s.apply(session.Inbound, a.cat.Session, a.now)
 		if errors.Is(err, session.ErrNewSession) && len(d.Merge) > 0 { // its replies began the new session already

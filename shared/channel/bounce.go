@@ -1,6 +1,7 @@
 package channel
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -22,11 +23,9 @@ func (a *arrival) recallOriginal(ctx context.Context, tx Tx, k *known) error {
 	if !a.report() || r == nil {
 		return nil
 	}
-	var id string
-	if m := k.mails[r.OriginalMessageID]; m != nil {
-		id = m.Outbound
-	} else {
-		id = r.ReturnID
+	id := r.ReturnID
+	if m := k.mails[r.OriginalMessageID]; m != nil { // which a reply may have named before we knew that it is ours
+		id = cmp.Or(m.Outbound, id)
 	}
 	var err error
 	if plainID(id) {
@@ -71,7 +70,7 @@ func (a *arrival) bounce(tx Tx, k known, session string, msg *Message) {
 		return
 	}
 	fields := map[string]any{}
-	if o.State == Uncertain {
+	if o.State == Uncertain || o.State == Sending {
 		fields["state"], fields["due"], fields["answer"] = Accepted, nil, "a report about it came back"
 	}
 	var failed []string

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"emailchannel.dev/emailchannel/shared/channel"
 	"emailchannel.dev/emailchannel/shared/email"
@@ -35,6 +36,9 @@ func TestReportFindsItsMail(t *testing.T) {
 			return "Message-ID: <" + email.NewMessageID(o.ID, "example.com") + ">\r\n"
 		}, "failed", true, true},
 		{"by the return path", func(o channel.Outbound) string { return email.VERP(o.ID, "support@example.com") }, func(channel.Outbound) string { return "Message-ID: <other@elsewhere.example>\r\n" }, "failed", true, true},
+		{"by our own header field", account, func(o channel.Outbound) string {
+			return "Message-ID: <renamed@provider.example>\r\nX-Emailchannel-Id: " + o.ID + "\r\n"
+		}, "failed", true, true},
 		{"by the recipient", account, nothing, "failed", true, true},
 		{"about another's mail", account, func(channel.Outbound) string { return "Message-ID: <other@elsewhere.example>\r\n" }, "failed", false, false},
 		{"delayed", account, nothing, "delayed", true, false},
@@ -244,5 +248,80 @@ func TestForgedMail(t *testing.T) {
 				t.Errorf("DMARC %q, no answer because %q", dmarc, msg.NoAnswer)
 			}
 		})
+	}
+}
+
+// A reply may name the Message-ID that the provider put in place of ours before
+// a report does: it is still the return path that knows our mail.
+func TestReportAfterAReplyNamedTheID(t *testing.T) {
+	d := newDesks(t)
+	send, id := d.sending(&relay{answers: list(took)}, &sentBox{has: map[string]string{}}, func(a *channel.Account) { a.VERP = true })
+	if err := send.Handle(t.Context(), event.Outbound{ID: id}); err != nil {
+		t.Fatal(err)
+	}
+	first := doc[channel.Mail](d, "mails/"+d.session(doc[channel.Outbound](d, "outbound/"+id).Session).FirstMessage)
+	for _, raw := range []string{
+		"From: Cleo Customer <cleo@customer.example>\r\nTo: support@example.com\r\nSubject: RE: Broken lamp\r\nMessage-ID: <r@customer.example>\r\nIn-Reply-To: <renamed@provider.example>\r\nReferences: <" + first.MessageID + "> <renamed@provider.example>\r\n\r\nThanks\r\n",
+		dsn("r1", email.VERP(id, "support@example.com"), "failed", "5.1.1", "Message-ID: <renamed@provider.example>\r\n"),
+	} {
+		if err := d.receive(d.archive).Handle(t.Context(), d.mail("support", raw), 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if o := doc[channel.Outbound](d, "outbound/"+id); o.Bounced == "" {
+		t.Errorf("%+v", o)
+	}
+}
+
+// A report that comes before the sender's own outcome says that the server had
+// the mail, and neither Sweep nor the sender takes that back.
+func TestReportWhileSending(t *testing.T) {
+	for _, dies := range []bool{true, false} {
+		d := newDesks(t)
+		var report func()
+		server := &relay{answers: list(func([]string) (channel.Receipt, error) { report(); return channel.Receipt{}, channel.ErrUncertain })}
+		send, id := d.sending(server, &sentBox{has: map[string]string{}}, func(*channel.Account) {})
+		report = func() {
+			raw := dsn("r1", "support@example.com", "failed", "5.1.1", "Message-ID: <"+email.NewMessageID(id, "example.com")+">\r\n")
+			if err := d.receive(d.archive).Handle(t.Context(), d.mail("support", raw), 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if dies {
+			d.set("outbound/"+id, map[string]any{"state": channel.Sending, "due": d.clock().Add(10 * time.Minute)})
+			report()
+		} else if err := send.Handle(t.Context(), event.Outbound{ID: id}); err != nil {
+			t.Fatal(err)
+		}
+		for range 6 {
+			d.swept(send, 25*time.Hour)
+		}
+		if o := doc[channel.Outbound](d, "outbound/"+id); o.State != channel.Accepted || o.Bounced == "" || o.Results["cleo@customer.example"].State != channel.Rejected {
+			t.Errorf("dies %t: %+v", dies, o)
+		}
+	}
+}
+
+// What a participant of the session writes is an answer, whatever it reads like.
+func TestParticipantTellsOfADelivery(t *testing.T) {
+	d := newDesks(t)
+	mail := func(id, answers, body string) {
+		t.Helper()
+		raw := "From: System Administrator <it@customer.example>\r\nTo: support@example.com\r\nSubject: Broken lamp\r\nMessage-ID: <" + id + "@customer.example>\r\n" + answers + "\r\n" + body + "\r\n"
+		if err := d.receive(d.archive).Handle(t.Context(), d.mail("support", raw), 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mail("q", "", "It broke.")
+	id := doc[channel.Mail](d, "mails/"+email.Fingerprint("q@customer.example")).Session
+	got, err := d.desk.Reply(t.Context(), ana, id, channel.Words{Key: "k", Text: "A new one is on its way."})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.set("sessions/"+id, map[string]any{"state": session.Resolved})
+	mail("q2", "In-Reply-To: <"+got.Message.MessageID+">\r\n", "The parcel could not be delivered to our address. Please send it again.")
+	m := doc[channel.Message](d, "sessions/"+id+"/messages/"+email.Fingerprint("q2@customer.example"))
+	if s := d.session(id); s.State != session.Reopened || m.Class != email.ClassBounce || m.Bounced != "" {
+		t.Errorf("session %s, message %+v", s.State, m)
 	}
 }

@@ -144,6 +144,15 @@ func (k *known) current(m *Mail) *Session {
 	return s
 }
 
+// takesPart tells whether somebody is a participant of a session that the mail
+// names.
+func (k *known) takesPart(addr string) bool {
+	return slices.ContainsFunc(k.ancestors, func(id string) bool {
+		s := k.current(k.mails[id])
+		return s != nil && slices.Contains(s.Participants, addr)
+	})
+}
+
 // related tells whether the mail names one of ours, or of a session.
 func (k *known) related() bool {
 	if k.about != nil {

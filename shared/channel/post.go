@@ -27,10 +27,6 @@ type pen struct {
 	shared  []Attachment // that settings add, and that are none of the message's own
 }
 
-// headerID is our own field: by it a letter is found again in a folder of sent
-// mail whose server put another Message-ID in place of ours.
-const headerID = "X-Emailchannel-Id"
-
 // write composes a draft into the archive. The draft's Message-ID is made from
 // id; its recipients are those of To and Cc.
 func (p pen) write(ctx context.Context, id string, a Account, s Session, d email.Draft) (letter, error) {
@@ -39,7 +35,7 @@ func (p pen) write(ctx context.Context, id string, a Account, s Session, d email
 	if d.Headers == nil {
 		d.Headers = map[string]string{}
 	}
-	d.Headers[headerID] = id
+	d.Headers[email.IDHeader] = id
 	var err error
 	if d.DKIM, err = p.sign(ctx, a); err != nil {
 		return letter{}, err

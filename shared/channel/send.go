@@ -226,7 +226,7 @@ func (s *Send) finish(ctx context.Context, a Account, o *try, state OutState, an
 	if state != Accepted || failed != "" {
 		h = History{ID: "send-" + o.ID, Session: o.Session, Kind: session.KindSendFailed, At: now, Actor: ActorChannel, Agent: o.Agent, Message: o.Message, To: string(state), Note: cmp.Or(failed, answer)}
 	}
-	err := s.Docs.Write(ctx, func(tx Tx) {
+	err := s.conclude(ctx, o, state, func(tx Tx) {
 		o.patch(tx, fields)
 		if h.ID != "" {
 			tx.Set(historyPath(h.Session, h.ID), h)
@@ -243,4 +243,19 @@ func (s *Send) finish(ctx context.Context, a Account, o *try, state OutState, an
 		slog.WarnContext(ctx, "the copy will be filed later", "outbound", o.ID, "error", err)
 	}
 	return nil
+}
+
+// conclude writes the outcome of an attempt. One that nobody knows is not
+// written where a report has told meanwhile that the server had the mail.
+func (s *Send) conclude(ctx context.Context, o *try, state OutState, write func(Tx)) error {
+	if state != Uncertain || !o.claimed {
+		return s.Docs.Write(ctx, write)
+	}
+	return s.Docs.Update(ctx, func(ctx context.Context, tx Tx) error {
+		have, err := get[Outbound](ctx, tx, outboundPath(o.ID))
+		if err == nil && have != nil && have.State == Sending {
+			write(tx)
+		}
+		return err
+	})
 }

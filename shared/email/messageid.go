@@ -2,6 +2,10 @@ package email
 
 import "strings"
 
+// IDHeader is our own header field, with the outbound ID of a mail of ours. By it the mail is known again in a folder of
+// sent mail, or in a report, although a server put another Message-ID in place of ours.
+const IDHeader = "X-Emailchannel-Id"
+
 // Message-ID lists are bounded: the thread's root and its latest mails are what threading looks up.
 const (
 	maxMessageIDs  = 100 // kept per mail: the first and the last 99

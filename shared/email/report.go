@@ -95,12 +95,12 @@ type Report struct {
 	Unsure bool `json:",omitempty"` // taken for a bounce by its words alone: a person may have written it
 
 	Recipients []Recipient `json:",omitempty"` // everyone whom the report names, in its order, each once; at most 100
-	ReturnID   string      `json:",omitempty"` // of the VERP address that it was sent to, see ParseVERP
+	ReturnID   string      `json:",omitempty"` // ours, of the VERP address that it was sent to (see ParseVERP), or in the returned mail's IDHeader
 }
 
 // newReport gathers what a bounce or a feedback report says; nil for other mail.
 func newReport(s *signals, m *Mail) *Report {
-	r := &Report{OriginalMessageID: originalID(s.facts, m.Text), ReturnID: returnID(s.h, m)}
+	r := &Report{OriginalMessageID: originalID(s.facts, m.Text), ReturnID: firstNonEmpty(returnID(s.h, m), s.facts.original.get(strings.ToLower(IDHeader)))}
 	var notice sesNotice
 	if s.isSES() {
 		notice, _ = parseSES(m.Text)

@@ -44,7 +44,7 @@ func (d *Desk) Settle(ctx context.Context, who Actor, id string, r Resolution) (
 		fields := map[string]any{"due": nil}
 		if r == SendAgain {
 			o.State, o.Attempts, o.Due, o.Answer = Queued, 0, now.Add(overdue), "sent again by "+who.ID
-			fields["due"] = o.Due
+			fields["due"], fields["looks"] = o.Due, nil
 		}
 		fields["state"], fields["attempts"], fields["updated_at"], fields["answer"] = o.State, o.Attempts, now, o.Answer
 		tx.Patch(outboundPath(id), fields)

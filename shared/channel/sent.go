@@ -70,7 +70,7 @@ func (s *Send) sent(ctx context.Context, a Account, o *try) (at string, err erro
 		return "", fmt.Errorf("secret of account %s: %w", a.ID, err)
 	}
 	at, err = s.Folder.FindSent(ctx, a, secret, o.ID, messageID(o.ID, a))
-	if err != nil || at != "" || o.State != Accepted {
+	if err != nil || at != "" || o.State != Accepted || !a.Sent.Copy {
 		return at, err
 	}
 	body, err := s.Archive.Open(ctx, o.Object)

@@ -164,3 +164,69 @@ func TestServerRenamesTheMail(t *testing.T) {
 		})
 	}
 }
+
+// lateDocs does something between a query's answer and what is made of it.
+type lateDocs struct {
+	channel.Docs
+	after channel.OutState // the query for mail of this state
+	do    func()
+}
+
+func (l *lateDocs) Find(ctx context.Context, q channel.Query, each func(string, func(any) error) error) error {
+	err := l.Docs.Find(ctx, q, each)
+	if do := l.do; do != nil && q.Collection == "outbound" && q.Where[0].Value == l.after {
+		l.do = nil
+		do()
+	}
+	return err
+}
+
+// An attempt that ends while Sweep looks for what is due is not begun again,
+// and an account that wants no copies gets none whatever happens.
+func TestSweepMeetsAnAttempt(t *testing.T) {
+	d := newDesks(t)
+	folder := &sentBox{has: map[string]string{}}
+	send, id := d.sending(&relay{answers: list(took)}, folder, func(*channel.Account) {})
+	d.pass(2 * time.Minute)
+	late := &lateDocs{Docs: d.docs, after: channel.Queued, do: func() {
+		if err := send.Handle(t.Context(), event.Outbound{ID: id}); err != nil {
+			t.Error(err)
+		}
+	}}
+	sweep := channel.Sweep{Docs: late, Bus: d.bus, Config: d.desk.Config, Now: d.clock}
+	if err := sweep.Handle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if o := doc[channel.Outbound](d, "outbound/"+id); late.do != nil || o.State != channel.Accepted || !o.Due.IsZero() {
+		t.Errorf("%s, due %s", o.State, o.Due)
+	}
+	d.set("outbound/"+id, map[string]any{"due": d.clock()}) // as an earlier version left them
+	d.swept(send, time.Hour)
+	if o := doc[channel.Outbound](d, "outbound/"+id); len(folder.has) != 0 || !o.Due.IsZero() {
+		t.Errorf("copies %v, due %s", folder.has, o.Due)
+	}
+}
+
+// A mail that is sent once more is looked for as often as the first time.
+func TestSentAgainIsLookedUpAgain(t *testing.T) {
+	d := newDesks(t)
+	folder := &sentBox{has: map[string]string{}}
+	send, id := d.sending(&relay{answers: list(fails(channel.ErrUncertain), fails(channel.ErrUncertain))}, folder, func(*channel.Account) {})
+	looks := func() int {
+		before := folder.asked
+		if err := send.Handle(t.Context(), event.Outbound{ID: id}); err != nil {
+			t.Fatal(err)
+		}
+		for range 6 {
+			d.swept(send, 25*time.Hour)
+		}
+		return folder.asked - before
+	}
+	first := looks()
+	if _, err := d.desk.Settle(t.Context(), ana, id, channel.SendAgain); err != nil {
+		t.Fatal(err)
+	}
+	if again := looks(); again != first || first < 2 {
+		t.Errorf("%d looks, then %d", first, again)
+	}
+}

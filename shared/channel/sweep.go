@@ -93,19 +93,23 @@ func (s *Sweep) unsent(ctx context.Context, until time.Time) error {
 	for _, state := range []OutState{Queued, Accepted, Uncertain} {
 		q := Query{Collection: "outbound", Where: []Where{{"state", "==", state}, {"due", "<=", now}}, Order: []Order{{Field: "due"}}}
 		steps = append(steps, func(until time.Time) error {
-			return pages(ctx, s.Docs, q, until, func(d found[Outbound]) error { return s.send(ctx, d.id, now) })
+			return pages(ctx, s.Docs, q, until, func(d found[Outbound]) error { return s.send(ctx, d, now) })
 		})
 	}
 	return inTurn(until, steps...)
 }
 
-func (s *Sweep) send(ctx context.Context, id string, now time.Time) error {
-	// Written first: afterwards it would put back the back-off of an attempt that was faster.
-	err := s.Docs.Write(ctx, func(tx Tx) { tx.Patch(outboundPath(id), map[string]any{"due": now.Add(sendLease)}) })
-	if err != nil {
-		return fmt.Errorf("send mail %s again: %w", id, err)
+// send asks for a mail to be sent, unless an attempt was faster, which knows
+// better when it is due again.
+func (s *Sweep) send(ctx context.Context, d found[Outbound], now time.Time) error {
+	err := s.Docs.Write(ctx, func(tx Tx) { tx.PatchAt(outboundPath(d.id), d.version, map[string]any{"due": now.Add(sendLease)}) })
+	if errors.Is(err, ErrChanged) {
+		return nil
 	}
-	return s.Bus.Publish(ctx, event.TopicOutbound, event.Encode(event.Outbound{ID: id}))
+	if err != nil {
+		return fmt.Errorf("send mail %s again: %w", d.id, err)
+	}
+	return s.Bus.Publish(ctx, event.TopicOutbound, event.Encode(event.Outbound{ID: d.id}))
 }
 
 // uncertain marks the mail whose sender died while the server had its content.

@@ -207,7 +207,7 @@ func (a *Admin) PutSettings(ctx context.Context, s Settings, token string) (*Set
 	if err != nil {
 		return nil, fmt.Errorf("save the settings: %w", err)
 	}
-	return &s, a.follow(ctx, s.Email)
+	return &s, a.follow(ctx)
 }
 
 // complete fills in what may be left out.
@@ -253,8 +253,23 @@ func (a *Admin) subjectKey(ctx context.Context, s *Settings) error {
 }
 
 // follow makes the rest of the world follow the channel's toggle: what waited
-// for ON starts now, and not when its job next runs.
-func (a *Admin) follow(ctx context.Context, on bool) error {
+// for ON starts now, and not when its job next runs. Of two who switch at the
+// same time the one who comes here last may not be the one whose word holds.
+func (a *Admin) follow(ctx context.Context) error {
+	s, err := a.Settings(ctx)
+	for err == nil {
+		on := s.Email
+		if err = a.turn(ctx, on); err != nil {
+			break
+		}
+		if s, err = a.Settings(ctx); err == nil && s.Email == on {
+			break
+		}
+	}
+	return err
+}
+
+func (a *Admin) turn(ctx context.Context, on bool) error {
 	if !on {
 		return a.Schedule.Pause(ctx)
 	}

@@ -747,3 +747,56 @@ func TestDeletingAnAgentWhoComesBack(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Of two who switch the channel at the same time it is the stored word that the
+// jobs follow, and not the one whose call took longer.
+func TestTheScheduleFollowsTheLastWord(t *testing.T) {
+	d := newDesks(t)
+	on := doc[channel.Settings](d, "settings/channel")
+	off := on
+	on.Email, off.Email = true, false
+	d.schedule.before = func() {
+		if _, err := d.admin.PutSettings(t.Context(), on, ""); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := d.admin.PutSettings(t.Context(), off, ""); err != nil {
+		t.Fatal(err)
+	}
+	if now := doc[channel.Settings](d, "settings/channel"); !now.Email || d.schedule.paused || d.schedule.before != nil {
+		t.Errorf("email %t, jobs paused %t", now.Email, d.schedule.paused)
+	}
+}
+
+// A queue can be made again and deleted again: its sessions tell of each time.
+func TestAQueueGoesTwice(t *testing.T) {
+	d := newDesks(t)
+	billing := doc[channel.Queue](d, "queues/billing")
+	id := d.inbound("billing")
+	for i := 1; i <= 2; i++ {
+		if err := d.admin.DeleteQueue(d.Context(), "billing", "support"); err != nil {
+			t.Fatal(err)
+		}
+		d.desk.Config = d.fresh()
+		told := 0
+		for _, k := range d.kinds(id) {
+			if k == session.KindTransferred {
+				told++
+			}
+		}
+		if want := 2*i - 1; told != want {
+			t.Errorf("deleted %d times: %d transfers in the history, want %d", i, told, want)
+		}
+		if i == 2 {
+			return
+		}
+		if _, err := d.admin.PutQueue(d.Context(), billing); err != nil {
+			t.Fatal(err)
+		}
+		d.desk.Config = d.fresh()
+		if _, err := d.desk.Transfer(d.Context(), sam, id, "billing", ""); err != nil {
+			t.Fatal(err)
+		}
+		d.pass(time.Second)
+	}
+}

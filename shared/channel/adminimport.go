@@ -42,7 +42,6 @@ func (a *Admin) Import(ctx context.Context, s *Setup, o ImportOptions) (*Importe
 	}
 	out := &Imported{DryRun: o.DryRun}
 	var done *edit
-	on := false
 	err := a.If(Precondition{}).save(ctx, thingID{}, func(ctx context.Context, tx *edit, now time.Time) error {
 		p, err := a.picture(ctx, tx)
 		if err != nil {
@@ -57,7 +56,7 @@ func (a *Admin) Import(ctx context.Context, s *Setup, o ImportOptions) (*Importe
 			return err
 		}
 		im.write(tx)
-		done, on = tx, im.to.settings.Email
+		done = tx
 		before, after, err := tx.compare(ctx)
 		if err != nil {
 			return err
@@ -80,7 +79,7 @@ func (a *Admin) Import(ctx context.Context, s *Setup, o ImportOptions) (*Importe
 	if done.log != nil {
 		out.Changes = done.log
 	}
-	return out, errors.Join(a.follow(ctx, on), a.Bus.Publish(ctx, event.TopicQueue, event.Encode(event.Queue{})))
+	return out, errors.Join(a.follow(ctx), a.Bus.Publish(ctx, event.TopicQueue, event.Encode(event.Queue{})))
 }
 
 // prepare completes a file with what only secrets can tell.

@@ -176,7 +176,8 @@ func (a *Admin) inherit(ctx context.Context, id, from, heir string) error {
 	var h *History
 	err := a.Docs.Update(ctx, func(ctx context.Context, tx Tx) error {
 		h = nil
-		ac := act{tx: tx, who: Actor{ID: ActorChannel, Role: RoleAdmin}, key: "left-" + from, now: a.Now().UTC()}
+		now := a.Now().UTC()
+		ac := act{tx: tx, who: Actor{ID: ActorChannel, Role: RoleAdmin}, key: "left-" + digest(from, now.String()), now: now} // a queue can go more than once
 		s, err := get[Session](ctx, tx, sessionPath(id))
 		if err != nil || s == nil || s.Queue != from {
 			return err

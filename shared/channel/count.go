@@ -36,8 +36,8 @@ func (l ReportLine) key() report.Key { return report.Key{Day: l.Day, Queue: l.Qu
 
 // counted is what a session has added so far: counted/{session}.
 type counted struct {
-	At    time.Time    `json:"at"` // the session's last change that is in it
-	Lines []ReportLine `json:"lines"`
+	Version time.Time    `json:"version"` // of the session, that is in it
+	Lines   []ReportLine `json:"lines"`
 }
 
 // countedUntil is how far the count has got: reports/until.
@@ -121,7 +121,7 @@ func (c *Count) chunk(ctx context.Context, cat *Catalog, sessions []found[Sessio
 		}
 		change := report.Sum{}
 		for i, d := range sessions {
-			if !d.v.UpdatedAt.After(before[i].At) {
+			if !d.version.After(before[i].Version) {
 				refs[i] = nil
 				continue
 			}
@@ -129,7 +129,7 @@ func (c *Count) chunk(ctx context.Context, cat *Catalog, sessions []found[Sessio
 			for k, n := range now.Less(before[i].sum()) {
 				change.Add(k, n, 1)
 			}
-			before[i] = counted{At: d.v.UpdatedAt, Lines: lines(now)}
+			before[i] = counted{Version: d.version, Lines: lines(now)}
 		}
 		if err := add(ctx, tx, change.Less(nil)); err != nil {
 			return err

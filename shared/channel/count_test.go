@@ -80,3 +80,42 @@ func TestCountByTheQueuesDay(t *testing.T) {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
+
+// A change counts although its time is earlier than that of the one before: a
+// mail's is that of its arrival, and its transaction may be the later one.
+func TestCountALateCommit(t *testing.T) {
+	d := newDesks(t)
+	id := d.inbound("support")
+	d.pass(time.Minute)
+	began := d.clock()
+	d.pass(2 * time.Second)
+	d.ok(d.desk.Open(d.Context(), sam, id))
+	d.ok(d.desk.SetState(d.Context(), sam, id, session.Resolved))
+	resolved := func() (n int) {
+		t.Helper()
+		count := channel.Count{Docs: d.docs, Config: d.fresh(), Now: d.clock}
+		if err := count.Handle(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		err := d.docs.Find(t.Context(), channel.Query{Collection: "reports"}, func(_ string, decode func(any) error) error {
+			var l channel.ReportLine
+			err := decode(&l)
+			if l.Day == "" {
+				n += l.Resolved
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if n := resolved(); n != 1 {
+		t.Fatalf("%d resolved", n)
+	}
+	d.set("sessions/"+id, map[string]any{"state": session.Reopened, "updated_at": began})
+	d.pass(time.Minute)
+	if n := resolved(); n != 0 {
+		t.Errorf("reopened, and %d resolved", n)
+	}
+}

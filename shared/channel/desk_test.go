@@ -112,9 +112,20 @@ func (deskMail) Verify(_ context.Context, a channel.Account, secret string) erro
 }
 
 // deskSchedule remembers whether the jobs run.
-type deskSchedule struct{ paused bool }
+type deskSchedule struct {
+	paused bool
+	before func() // what somebody else does before the first pause
+}
 
-func (s *deskSchedule) Pause(context.Context) error  { s.paused = true; return nil }
+func (s *deskSchedule) Pause(context.Context) error {
+	if before := s.before; before != nil {
+		s.before = nil
+		before()
+	}
+	s.paused = true
+	return nil
+}
+
 func (s *deskSchedule) Resume(context.Context) error { s.paused = false; return nil }
 
 // desks is a channel with its database.
@@ -750,6 +761,37 @@ func TestReplyTo(t *testing.T) {
 			sent, err := d.desk.Reply(t.Context(), ana, m.Session, channel.Words{Key: "k", Text: "Which lamp?"})
 			if err != nil || !slices.Equal(sent.Outbound.To, c.want) {
 				t.Errorf("%+v, %v", sent, err)
+			}
+		})
+	}
+}
+
+// A reply to a closed session whose queue was deleted opens it where its mail comes in now.
+func TestReplyIntoADeletedQueue(t *testing.T) {
+	for name, reopens := range map[string]bool{"it reopens": true, "another session goes on": false} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesks(t)
+			id := d.inbound("billing")
+			d.ok(d.desk.Open(d.Context(), sam, id))
+			d.ok(d.desk.SetState(d.Context(), sam, id, session.Resolved))
+			d.set("sessions/"+id, map[string]any{"state": session.Closed, "waiting": false})
+			if err := d.admin.DeleteQueue(d.Context(), "billing", "support"); err != nil {
+				t.Fatal(err)
+			}
+			d.put("support", func(q *channel.Queue) { q.Accounts = append(q.Accounts, "billing") })
+			if !reopens {
+				s := doc[channel.Settings](d, "settings/channel")
+				s.Session.ClosedReopen.On = false
+				d.set("settings/channel", map[string]any{"session": s.Session})
+			}
+			d.desk.Config = d.fresh()
+			got, err := d.desk.Reply(d.Context(), sam, id, channel.Words{Key: "k", Text: "Hello again"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := d.session(got.Message.Session)
+			if s.State == session.Closed || s.Queue != "support" || (s.ID == id) != reopens {
+				t.Errorf("session %s of %s is %s in queue %s", s.ID, id, s.State, s.Queue)
 			}
 		})
 	}

@@ -166,6 +166,7 @@ func (d *Desk) dispatch(ctx context.Context, o Outbound) {
 // answer moves the session by an agent's mail.
 func (a *act) answer(ctx context.Context, l *letter) (*History, error) {
 	if a.s.State == session.Closed {
+		a.rehome(l.Account)
 		if err := a.s.letGo(ctx, a.tx); err != nil {
 			return nil, err
 		}
@@ -185,6 +186,17 @@ func (a *act) answer(ctx context.Context, l *letter) (*History, error) {
 		a.s.AnsweredAt, a.s.AnsweredBy = a.now, a.who.ID
 	}
 	return a.mailed(l, string(a.before.State)), nil
+}
+
+// rehome puts a closed session whose queue was deleted into the one that takes
+// the mail of the account by now.
+func (a *act) rehome(account string) {
+	if _, ok := a.cat.ByQueue[a.s.Queue]; ok {
+		return
+	}
+	if q, ok := a.cat.QueueOf(account); ok {
+		a.s.Queue = q.ID
+	}
 }
 
 // succeed begins the session that goes on where a closed one ended.

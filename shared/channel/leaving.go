@@ -102,6 +102,10 @@ func orphan(ctx context.Context, docs Docs, bus Bus, clock Clock, id, agent stri
 		if err != nil || s == nil || s.Agent != agent {
 			return err
 		}
+		ag, err := get[Agent](ctx, tx, agentPath(agent))
+		if err != nil || ag.works(s.Queue) { // he is back, or the session has moved to where he works
+			return err
+		}
 		now := clock().UTC()
 		ac := act{tx: tx, who: Actor{ID: ActorChannel}, key: "left-" + digest(agent, now.String()), now: now, s: *s, before: *s}
 		ac.drop()

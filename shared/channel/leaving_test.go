@@ -190,3 +190,30 @@ func leavingGoesOn(t *testing.T, cut func(*desks) error) {
 		}
 	}
 }
+
+// Who is put back while his sessions are taken keeps the rest.
+func TestComesBackWhileLeaving(t *testing.T) {
+	d := newDesks(t)
+	d.named()
+	open, paused, resolved, _ := d.held()
+	d.put("support", func(q *channel.Queue) { q.Agents = []string{ben.ID} })
+	back := false
+	ctx := fault.WithSteps(t.Context(), func(at string) {
+		if at == "admin.committed" && !back { // of the first session that she loses
+			back = true
+			d.put("support", func(q *channel.Queue) { q.Agents = []string{ana.ID, ben.ID} })
+		}
+	})
+	if err := d.assigner().Queue(ctx, event.Queue{}); err != nil {
+		t.Fatal(err)
+	}
+	kept := 0
+	for _, id := range []string{open, paused, resolved} {
+		if d.session(id).Agent == ana.ID {
+			kept++
+		}
+	}
+	if !back || kept != 2 {
+		t.Errorf("she is back: %t, and keeps %d of the 2 that were not taken yet", back, kept)
+	}
+}

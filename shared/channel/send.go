@@ -81,6 +81,7 @@ type Send struct {
 const (
 	sendLease = 10 * time.Minute   // longer than any attempt
 	sendFor   = 5 * 24 * time.Hour // 4xx answers are retried that long (RFC 5321 4.5.4.1)
+	sendTries = 8                  // and that often, as the channel may have been OFF for the time: some two hours
 	sendFirst = time.Minute        // back-off of the first retry, doubled each time
 	sendMost  = 2 * time.Hour      // and at most this
 )
@@ -141,7 +142,7 @@ func (s *Send) deliver(ctx context.Context, a Account, o *try) error {
 	if errors.Is(err, ErrUncertain) {
 		return s.finish(ctx, a, o, Uncertain, answer)
 	}
-	late := s.Now().Sub(o.CreatedAt) > sendFor
+	late := s.Now().Sub(o.CreatedAt) > sendFor && o.Attempts+1 >= sendTries
 	left := o.settle(receipt, err, late || errors.Is(err, ErrRejected))
 	switch {
 	case left > 0:

@@ -67,6 +67,7 @@ func TestSendOutcomes(t *testing.T) {
 		name    string
 		answers []func([]string) (channel.Receipt, error)
 		wait    time.Duration // before the last attempt
+		tries   int           // by then
 		state   channel.OutState
 		to      [][]string // of each attempt
 		results map[string]channel.OutState
@@ -74,12 +75,13 @@ func TestSendOutcomes(t *testing.T) {
 		{name: "accepted", answers: list(took), state: channel.Accepted, to: [][]string{{a, b}}, results: both(channel.Accepted)},
 		{name: "server down, then accepted", answers: list(fails(down), took), state: channel.Accepted, to: [][]string{{a, b}, {a, b}}, results: both(channel.Accepted)},
 		{name: "4xx to the content, then accepted", answers: list(fails(full), took), state: channel.Accepted, to: [][]string{{a, b}, {a, b}}, results: both(channel.Accepted)},
-		{name: "4xx for five days", answers: list(fails(full), fails(full)), wait: 121 * time.Hour, state: channel.Rejected, to: [][]string{{a, b}, {a, b}}, results: both(channel.Rejected)},
+		{name: "4xx for five days", answers: list(fails(full), fails(full)), wait: 121 * time.Hour, tries: 7, state: channel.Rejected, to: [][]string{{a, b}, {a, b}}, results: both(channel.Rejected)},
+		{name: "4xx after five days without a try", answers: list(fails(full), fails(full), took), wait: 121 * time.Hour, state: channel.Accepted, to: [][]string{{a, b}, {a, b}, {a, b}}, results: both(channel.Accepted)},
 		{name: "5xx at once", answers: list(fails(unknown)), state: channel.Rejected, to: [][]string{{a, b}}, results: both(channel.Rejected)},
 		{name: "one unknown", answers: list(refuse(false, b)), state: channel.Accepted, to: [][]string{{a, b}}, results: map[string]channel.OutState{a: channel.Accepted, b: channel.Rejected}},
 		{name: "both unknown", answers: list(refuse(false, a, b)), state: channel.Rejected, to: [][]string{{a, b}}, results: both(channel.Rejected)},
 		{name: "one full, then taken", answers: list(refuse(true, b), took), state: channel.Accepted, to: [][]string{{a, b}, {b}}, results: both(channel.Accepted)},
-		{name: "one full for five days", answers: list(refuse(true, b), refuse(true, b)), wait: 121 * time.Hour, state: channel.Accepted, to: [][]string{{a, b}, {b}}, results: map[string]channel.OutState{a: channel.Accepted, b: channel.Rejected}},
+		{name: "one full for five days", answers: list(refuse(true, b), refuse(true, b)), wait: 121 * time.Hour, tries: 7, state: channel.Accepted, to: [][]string{{a, b}, {b}}, results: map[string]channel.OutState{a: channel.Accepted, b: channel.Rejected}},
 		{name: "no answer after the content", answers: list(fails(nobody)), state: channel.Uncertain, to: [][]string{{a, b}}},
 		{name: "one full, no answer at the second try", answers: list(refuse(true, b), fails(nobody)), state: channel.Uncertain, to: [][]string{{a, b}, {b}}, results: map[string]channel.OutState{a: channel.Accepted}},
 	} {
@@ -95,10 +97,12 @@ func TestSendOutcomes(t *testing.T) {
 			for i := range c.answers {
 				if i > 0 {
 					o := doc[channel.Outbound](d, "outbound/"+id)
-					if wait := o.Due.Sub(o.UpdatedAt); o.State != channel.Queued || wait != time.Minute {
+					if wait := o.Due.Sub(o.UpdatedAt); o.State != channel.Queued || wait != time.Minute<<(i-1) {
 						t.Fatalf("after attempt %d: %s, next in %s", i, o.State, wait)
 					}
-					d.pass(c.wait)
+					if d.pass(c.wait); c.tries > 0 {
+						d.set("outbound/"+id, map[string]any{"attempts": c.tries})
+					}
 				}
 				if err := send.Handle(t.Context(), event.Outbound{ID: id}); err != nil {
 					t.Fatal(err)

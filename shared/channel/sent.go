@@ -46,7 +46,11 @@ func (s *Send) look(ctx context.Context, a Account, o *try) error {
 	case err != nil || at == "" && o.State == Uncertain:
 		return s.Docs.Write(ctx, func(tx Tx) { o.patch(tx, map[string]any{"due": nil}) })
 	}
-	return s.Docs.Write(ctx, func(tx Tx) {
+	return s.Docs.Update(ctx, func(ctx context.Context, tx Tx) error {
+		free, err := unknown(ctx, tx, at)
+		if err != nil {
+			return err
+		}
 		fields := map[string]any{"due": nil}
 		if o.State == Uncertain {
 			const why = "found in the folder of sent mail"
@@ -55,8 +59,21 @@ func (s *Send) look(ctx context.Context, a Account, o *try) error {
 			tx.Set(historyPath(h.Session, h.ID), h)
 		}
 		o.patch(tx, fields)
-		alias(tx, o.Outbound, at, now)
+		if free {
+			alias(tx, o.Outbound, at, now)
+		}
+		return nil
 	})
+}
+
+// unknown tells whether no mail came in under a Message-ID. One of ours that
+// came to another of our queues is a mail of that.
+func unknown(ctx context.Context, tx Tx, id string) (bool, error) {
+	if id == "" {
+		return true, nil
+	}
+	m, err := get[Mail](ctx, tx, mailPath(email.Fingerprint(id)))
+	return m == nil || m.State == Announced, err
 }
 
 // sent finds the letter in the folder; of an accepted one it files a copy where

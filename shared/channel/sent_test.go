@@ -230,3 +230,28 @@ func TestSentAgainIsLookedUpAgain(t *testing.T) {
 		t.Errorf("%d looks, then %d", first, again)
 	}
 }
+
+// A mail of ours that was renamed and came to another of our queues before it
+// was found in the folder of sent mail stays that queue's mail.
+func TestRenamedMailOfTwoQueues(t *testing.T) {
+	d := newDesks(t)
+	folder := &sentBox{has: map[string]string{}}
+	send, id := d.sending(&relay{answers: list(fails(channel.ErrUncertain))}, folder, func(*channel.Account) {})
+	if err := send.Handle(t.Context(), event.Outbound{ID: id}); err != nil {
+		t.Fatal(err)
+	}
+	raw := "From: support@example.com\r\nTo: billing@example.com\r\nSubject: An invoice\r\nMessage-ID: <renamed@provider.example>\r\n\r\nPlease.\r\n"
+	if err := d.receive(d.archive).Handle(t.Context(), d.mail("billing", raw), 1); err != nil {
+		t.Fatal(err)
+	}
+	path := "mails/" + email.Fingerprint("renamed@provider.example")
+	before := doc[channel.Mail](d, path)
+	folder.has[id] = "renamed@provider.example"
+	d.swept(send, 25*time.Hour)
+	if o := doc[channel.Outbound](d, "outbound/"+id); o.State != channel.Accepted {
+		t.Errorf("%s", o.State)
+	}
+	if after := doc[channel.Mail](d, path); after.Session != before.Session || before.Session == "" || len(after.Sources) != 1 {
+		t.Errorf("%+v, was %+v", after, before)
+	}
+}

@@ -45,6 +45,7 @@ type Flush struct {
 
 const (
 	flushBatch = 100              // operations read at a time; also update_many's limit
+	lookups    = 20               // changes of a round that are looked up first: each costs a request of the few that an account has a minute
 	flushFor   = 4 * time.Minute  // after which a run leaves the rest to the next
 	claimFor   = 5 * time.Minute  // for which nobody else tells the CRM of a record; longer than any answer takes
 	keyValid   = time.Hour        // for which the CRM surely knows an idempotency key
@@ -147,13 +148,15 @@ type job struct {
 // carryOut does the first due operation of each record: creations one by one,
 // everything else in one call. Of records that share a ticket, as those of a
 // session and its successor, one is at its turn, and the others in the next round.
+// So are look-ups beyond the limit. A round that leaves some out has claimed
+// others, which are not due any more when it ends: the next one finds less.
 func (b *batch) carryOut(ctx context.Context, ops []Operation) error {
 	jobs, err := b.load(ctx, ops)
 	if err != nil {
 		return err
 	}
 	var rest []*job
-	tickets := map[string]bool{}
+	tickets, looked := map[string]bool{}, 0
 	for _, j := range jobs {
 		var err error
 		switch {
@@ -163,10 +166,13 @@ func (b *batch) carryOut(ctx context.Context, ops []Operation) error {
 			err = b.create(ctx, j)
 		case j.rec.Ticket == "":
 			err = b.ticketless(ctx, j)
-		case !tickets[j.rec.Ticket]:
+		case !tickets[j.rec.Ticket] && (j.op.Attempts == 0 || looked < lookups):
 			var due bool
 			if due, err = b.prepare(ctx, j); due {
 				rest, tickets[j.rec.Ticket] = append(rest, j), true
+			}
+			if due && j.change.Lookup {
+				looked++
 			}
 		}
 		if err != nil {

@@ -409,3 +409,46 @@ func (p *paused) Apply(ctx context.Context, changes []channel.Change) []error {
 	}
 	return p.ledger.Apply(ctx, changes)
 }
+
+// A batch whose answer was lost is looked up ticket by ticket, and yet leaves requests for the batch of the next attempt.
+func TestLookupsLeaveRequestsForTheBatch(t *testing.T) {
+	d := newDesks(t)
+	const n = 60
+	for i := range n {
+		id := fmt.Sprintf("s%02d", i)
+		d.records(id, id, crm.Update)
+		d.set("crmops/"+id, map[string]any{"attempts": 1})
+	}
+	to := &metered{perMinute: 50}
+	for range 3 {
+		to.left = to.perMinute
+		d.flush(to)
+		d.pass(2 * time.Minute)
+	}
+	if len(to.changed) != n {
+		t.Errorf("%d of %d changes came through in 3 minutes", len(to.changed), n)
+	}
+}
+
+// metered is a CRM that takes so many requests a minute: one for a look-up, one for a batch.
+type metered struct {
+	ledger
+	perMinute, left int
+}
+
+func (m *metered) Apply(ctx context.Context, changes []channel.Change) []error {
+	spent := &crm.RetryAfter{Err: context.DeadlineExceeded, After: time.Minute}
+	errs := make([]error, len(changes))
+	var taken []channel.Change
+	for i, ch := range changes {
+		if errs[i] = spent; ch.Lookup && m.left > 0 {
+			m.left--
+			taken = append(taken, ch)
+		}
+	}
+	if m.left == 0 || len(taken) < len(changes) {
+		return errs
+	}
+	m.left--
+	return m.ledger.Apply(ctx, taken)
+}

@@ -11,7 +11,10 @@
 //     (TicketByExternalID, Comments) before sending again. CreateTicket with the same key and the same ticket may
 //     simply be repeated within two hours.
 //   - ErrBadCredentials: every call will fail until an admin changes the settings.
-//   - anything else: this operation is refused for good; *APIError tells why.
+//   - anything else: this call is refused for good; *APIError tells why.
+//
+// Records refuses an operation for what it says (400, 413, 422) or because its ticket is gone. 301, 402, 403 and 404
+// of a call are the account's: a suspension or a wrong subdomain parks nothing.
 //
 // Tokens, addresses and texts are never part of an error that this package makes; Description and Details are the
 // server's words and may quote a value.

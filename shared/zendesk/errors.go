@@ -45,6 +45,21 @@ func (e *APIError) Temporary() bool {
 	return e.Status >= 500
 }
 
+// ofContent tells whether the answer is about what the request says, and not about the account or its user.
+func (e *APIError) ofContent() bool {
+	switch e.Status {
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
+		return true
+	}
+	return false
+}
+
+// gone tells whether what the URL names is not there. A subdomain that is nobody's answers 404, too, in other words.
+func gone(err error) bool {
+	var api *APIError
+	return errors.As(err, &api) && api.Status == http.StatusNotFound && api.Code == "RecordNotFound"
+}
+
 // Is makes a 401 match ErrBadCredentials.
 func (e *APIError) Is(target error) bool {
 	return target == ErrBadCredentials && e.Status == http.StatusUnauthorized

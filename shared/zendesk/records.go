@@ -136,7 +136,7 @@ func (e earlier) result(ctx context.Context, ch channel.Change) (known bool, err
 		e.jobs[ch.Job] = o
 	}
 	switch id, _ := strconv.ParseInt(ch.Ticket, 10, 64); {
-	case o.err != nil && Temporary(o.err):
+	case o.err != nil && !gone(o.err) && !errors.Is(classify(o.err), crm.ErrRefused):
 		return true, &crm.Unfinished{Job: ch.Job, Err: o.err}
 	case o.err != nil || o.job.Finished() && o.job.Status != jobCompleted:
 		return false, nil
@@ -170,6 +170,9 @@ func (r *Records) update(ctx context.Context, ch channel.Change) (u TicketUpdate
 		return u, false, err
 	}
 	comments, err := r.c.Comments(ctx, id)
+	if gone(err) {
+		err = refuse(err)
+	}
 	return u, err == nil && told(ch, comments), err
 }
 
@@ -228,18 +231,23 @@ func result(res JobResult, ticket int64) error {
 	return fmt.Errorf("ticket %d: %s %s: %w", ticket, res.Error, res.Details, crm.ErrRefused)
 }
 
-// classify tells refusals from what may succeed later. Bad credentials are the
-// admin's to mend; until then the operations wait.
+// classify tells refusals from what may succeed later. Refused is what was sent,
+// which stays as it is. Everything else is the account's: its suspension, its IP
+// allow list, its subdomain, the rights and the credentials of its user are an
+// admin's to mend, and until then the operations wait.
 func classify(err error) error {
 	if err == nil || errors.Is(err, crm.ErrRefused) {
 		return err
 	}
 	var api *APIError
-	if errors.As(err, &api) && api.RetryAfter > 0 {
+	answered := errors.As(err, &api)
+	switch {
+	case answered && api.RetryAfter > 0:
 		return &crm.RetryAfter{Err: err, After: api.RetryAfter}
-	}
-	if Temporary(err) || errors.Is(err, ErrBadCredentials) || errors.As(err, new(*crm.Unfinished)) {
+	case answered && !api.ofContent(), Temporary(err), errors.As(err, new(*crm.Unfinished)):
 		return err
 	}
-	return fmt.Errorf("%w: %w", crm.ErrRefused, err)
+	return refuse(err)
 }
+
+func refuse(err error) error { return fmt.Errorf("%w: %w", crm.ErrRefused, err) }

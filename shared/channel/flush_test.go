@@ -452,3 +452,23 @@ func (m *metered) Apply(ctx context.Context, changes []channel.Change) []error {
 	m.left--
 	return m.ledger.Apply(ctx, taken)
 }
+
+// A session that is taken and given back while the answer of the CRM is lost is told of as it is now, and not as the lost attempt left the ticket.
+func TestALostAttemptIsCorrected(t *testing.T) {
+	d := newDesks(t)
+	d.records("one", "77", crm.Update)
+	to := &script{answers: []error{nil, context.DeadlineExceeded, nil}}
+	d.flush(to)
+	d.set("sessions/one", map[string]any{"agent": ana.ID})
+	d.operation("one")
+	d.flush(to)
+	d.set("sessions/one", map[string]any{"agent": ""})
+	d.pass(time.Hour)
+	d.flush(to)
+	if n := len(to.changed); n != 3 || !to.changed[n-1].Lookup || to.changed[n-1].Facts.AgentMail != "" {
+		t.Errorf("the ticket was told last of %s: %+v", to.changed[n-1].Facts.AgentMail, to.changed)
+	}
+	if rec := doc[channel.CRMRecord](d, "records/one"); !rec.BlockedUntil.IsZero() {
+		t.Errorf("%+v", rec)
+	}
+}

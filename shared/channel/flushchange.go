@@ -20,7 +20,7 @@ func (b *batch) prepare(ctx context.Context, j *job) (bool, error) {
 			return false, err
 		}
 		j.change.Facts, j.told = &facts, digest(facts.Description())
-		if j.told == j.rec.Told { // by the operation of an earlier change
+		if j.told == j.rec.Told && j.op.Attempts == 0 { // by the operation of an earlier change; an attempt whose answer was lost may have told another since
 			return false, b.done(ctx, j, nil)
 		}
 		if j.op.Job != "" { // another change since then has an operation of its own

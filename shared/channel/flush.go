@@ -210,33 +210,87 @@ func (b *batch) load(ctx context.Context, ops []Operation) ([]*job, error) {
 	return jobs, err
 }
 
+// create makes the ticket of a session, unless there is one that it takes.
 func (b *batch) create(ctx context.Context, j *job) error {
-	if j.rec.Ticket == "" {
-		facts, err := b.facts(ctx, j.op.Record)
-		if err != nil {
-			return err
-		}
-		if facts.MergedInto != "" { // the conversation has, or gets, the other session's ticket
-			return b.done(ctx, j, nil)
-		}
-		ticket, made, err := b.crm.Create(ctx, j.op.ID, facts, b.now.Sub(j.op.At) > keyValid)
-		fault.Step(ctx, "flush.created")
-		if err != nil {
-			return b.failed(ctx, j, err)
-		}
-		j.rec.Ticket = ticket
-		if made {
-			j.told = digest(facts.Description())
-		}
-		now, err := get[Session](ctx, b.Docs, sessionPath(j.op.Record))
-		if err != nil {
-			return err
-		}
-		if !made || now != nil && (now.Agent != facts.AgentMail || now.MergedInto != "" || b.cat.ByQueue[now.Queue].Name != facts.Queue) {
-			return b.created(ctx, j, b.amend(ctx, j)) // it moved meanwhile, and record saw no ticket to tell
-		}
+	if j.rec.Ticket != "" {
+		return b.created(ctx, j, b.done(ctx, j, b.ticket(j)))
+	}
+	s, err := b.session(ctx, j.op.Record)
+	if err != nil {
+		return err
+	}
+	if done, err := b.succeed(ctx, j, s); err != nil || done {
+		return err
+	}
+	facts, err := b.factsOf(ctx, s)
+	if err != nil {
+		return err
+	}
+	if facts.MergedInto != "" { // the conversation has, or gets, the other session's ticket
+		return b.done(ctx, j, nil)
+	}
+	ticket, made, err := b.crm.Create(ctx, j.op.ID, facts, b.now.Sub(j.op.At) > keyValid)
+	fault.Step(ctx, "flush.created")
+	if err != nil {
+		return b.failed(ctx, j, err)
+	}
+	j.rec.Ticket = ticket
+	if made {
+		j.told = digest(facts.Description())
+	}
+	now, err := get[Session](ctx, b.Docs, sessionPath(j.op.Record))
+	if err != nil {
+		return err
+	}
+	if !made || now != nil && (now.Agent != facts.AgentMail || now.MergedInto != "" || b.cat.ByQueue[now.Queue].Name != facts.Queue) {
+		return b.created(ctx, j, b.amend(ctx, j)) // it moved meanwhile, and record saw no ticket to tell
 	}
 	return b.created(ctx, j, b.done(ctx, j, b.ticket(j)))
+}
+
+// succeed gives a session that goes on a thread the ticket of its predecessor,
+// if that has got one since record looked, and waits while it is yet to be made:
+// one thread has one ticket (CR-1). It is false when the session needs its own.
+func (b *batch) succeed(ctx context.Context, j *job, s Session) (bool, error) {
+	if !s.succeeds() {
+		return false, nil
+	}
+	pending, err := b.creation(ctx, s.Linked) // before the record, which has the ticket when it is over
+	if err != nil {
+		return false, err
+	}
+	if pending != nil {
+		return true, b.await(ctx, j, pending.Due)
+	}
+	old, err := predecessor(ctx, b.Docs, s, b.cat.CRM)
+	if err != nil || old == nil || old.Ticket == "" {
+		return false, err
+	}
+	j.rec.Ticket = old.Ticket
+	return true, b.created(ctx, j, b.amend(ctx, j)) // record saw no ticket to tell of the agent
+}
+
+// creation is the operation that is to make the ticket of a record; nil when
+// there is none, or it is parked.
+func (b *batch) creation(ctx context.Context, record string) (*Operation, error) {
+	ops, err := find[Operation](ctx, b.Docs, Query{Collection: "crmops", Where: []Where{{"record", "==", record}, {"kind", "==", crm.Create}, {"state", "==", OpPending}}, Limit: 1})
+	if err != nil || len(ops) == 0 {
+		return nil, err
+	}
+	return &ops[0], nil
+}
+
+// await postpones all that a record is due for until another's operation is over:
+// that is due at the given time.
+func (b *batch) await(ctx context.Context, j *job, due time.Time) error {
+	until := b.now.Add(blockFirst)
+	if due.After(until) {
+		until = due
+	}
+	return b.Docs.Write(ctx, func(tx Tx) {
+		tx.Patch(recordPath(j.op.Record), map[string]any{"blocked_until": until})
+		tx.Patch(operationPath(j.op.ID), map[string]any{"due": until})
+	})
 }
 
 // ticket are the fields of a record whose ticket there is now.
@@ -261,12 +315,12 @@ func (b *batch) created(ctx context.Context, j *job, stored error) error {
 // the creation needless, or it was parked. While it is still to be made, as
 // after an outage that left more than a batch, that comes first.
 func (b *batch) ticketless(ctx context.Context, j *job) error {
-	first, err := find[Operation](ctx, b.Docs, Query{Collection: "crmops", Where: []Where{{"record", "==", j.op.Record}, {"kind", "==", crm.Create}, {"state", "==", OpPending}}, Limit: 1})
+	first, err := b.creation(ctx, j.op.Record)
 	if err != nil {
 		return err
 	}
-	if len(first) > 0 {
-		j.op = first[0]
+	if first != nil {
+		j.op = *first
 		return b.create(ctx, j)
 	}
 	facts, err := b.facts(ctx, j.op.Record)

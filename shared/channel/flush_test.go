@@ -12,6 +12,7 @@ import (
 	"emailchannel.dev/emailchannel/shared/crm"
 	"emailchannel.dev/emailchannel/shared/event"
 	"emailchannel.dev/emailchannel/shared/session"
+	"emailchannel.dev/emailchannel/shared/thread"
 )
 
 // A comment that comes after the storage period says so, rather than nothing.
@@ -471,4 +472,65 @@ func TestALostAttemptIsCorrected(t *testing.T) {
 	if rec := doc[channel.CRMRecord](d, "records/one"); !rec.BlockedUntil.IsZero() {
 		t.Errorf("%+v", rec)
 	}
+}
+
+// A thread that goes on in another session before its ticket is made gets one ticket, which learns of both; the second
+// gets its own only when there will be none.
+func TestAThreadThatGoesOnBeforeItsTicket(t *testing.T) {
+	for name, c := range map[string]struct {
+		down   error // the CRM's answer to the first creation
+		ticket string
+	}{
+		"the CRM is up":       {nil, "1"},
+		"the CRM is down":     {context.DeadlineExceeded, "1"},
+		"the CRM refuses one": {fmt.Errorf("no: %w", crm.ErrRefused), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesks(t)
+			d.records("one", "", crm.Create)
+			d.goesOn("one", "a-two") // is looked at first
+			to := &refuser{answers: []error{c.down}}
+			for range 4 {
+				d.flush(to)
+				d.pass(time.Minute)
+			}
+			one, two := doc[channel.CRMRecord](d, "records/one"), doc[channel.CRMRecord](d, "records/a-two")
+			if one.Ticket != c.ticket || two.Ticket != "1" || len(to.created) != 1 {
+				t.Errorf("tickets %q and %q of %d", one.Ticket, two.Ticket, len(to.created))
+			}
+			if n := len(to.changed); (n == 1 && to.changed[0].Facts.SessionID == "a-two" && to.changed[0].Facts.AgentMail == ana.ID) != (c.ticket != "") {
+				t.Errorf("%d changes: %+v", n, to.changed)
+			}
+		})
+	}
+}
+
+// goesOn stores a session that goes on the thread of another one, and is due for a ticket and for a comment.
+func (d *desks) goesOn(old, id string) {
+	d.Helper()
+	d.records(id, "", crm.Create)
+	now := d.clock()
+	if err := d.docs.Write(d.Context(), func(tx channel.Tx) {
+		tx.Patch("sessions/"+old, map[string]any{"state": session.Closed})
+		tx.Patch("sessions/"+id, map[string]any{"linked": old, "linked_by": thread.RuleExpired, "agent": ana.ID})
+		tx.Create("crmops/comment-"+id, channel.Operation{ID: "comment-" + id, Record: id, Seq: 2, Kind: crm.Comment, State: channel.OpPending, Due: now, At: now})
+	}); err != nil {
+		d.Fatal(err)
+	}
+}
+
+// refuser is a CRM that answers the first creations with errors.
+type refuser struct {
+	ledger
+	answers []error
+}
+
+func (r *refuser) Create(ctx context.Context, key string, f crm.Facts, lookup bool) (string, bool, error) {
+	if len(r.answers) > 0 {
+		err := r.answers[0]
+		if r.answers = r.answers[1:]; err != nil {
+			return "", false, err
+		}
+	}
+	return r.ledger.Create(ctx, key, f, lookup)
 }

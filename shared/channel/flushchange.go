@@ -99,10 +99,22 @@ func (b *batch) claim(ctx context.Context, j *job) (bool, error) {
 
 // facts are what the record says of the session now (CR-5).
 func (b *batch) facts(ctx context.Context, id string) (crm.Facts, error) {
+	s, err := b.session(ctx, id)
+	if err != nil {
+		return crm.Facts{}, err
+	}
+	return b.factsOf(ctx, s)
+}
+
+func (b *batch) session(ctx context.Context, id string) (Session, error) {
 	s, err := get[Session](ctx, b.Docs, sessionPath(id))
 	if err != nil || s == nil {
-		return crm.Facts{}, errors.Join(err, missing(s, "session", id))
+		return Session{}, errors.Join(err, missing(s, "session", id))
 	}
+	return *s, nil
+}
+
+func (b *batch) factsOf(ctx context.Context, s Session) (crm.Facts, error) {
 	f := crm.Facts{SessionID: s.ID, Subject: s.Subject, EndUser: s.Consumer.Addr, EndUserName: s.Consumer.Name, Address: b.cat.Accounts[s.Account].Address, Started: s.Outbound, Queue: b.cat.ByQueue[s.Queue].Name, At: s.CreatedAt}
 	if s.LinkedBy != thread.RuleExpired { // else the ticket is an older session's as well
 		f.MergedInto = s.MergedInto

@@ -179,20 +179,36 @@ func (r *Record) add(tx Tx, rec *CRMRecord, e event.Session, kinds []crm.Kind, p
 	put(recordPath(e.Session), rec)
 }
 
-// inherit makes the record of a session; one that goes on a thread whose
-// session is closed for good keeps that one's ticket (CR-1).
+// inherit makes the record of a session, with the ticket of its predecessor.
 func (r *Record) inherit(ctx context.Context, tx Tx, id string, cat *Catalog) (*CRMRecord, error) {
 	rec := &CRMRecord{Session: id, CRM: cat.CRM.Kind}
 	s, err := get[Session](ctx, tx, sessionPath(id))
-	if err != nil || s == nil || s.Linked == "" || s.LinkedBy != thread.RuleExpired {
+	if err != nil || s == nil {
 		return rec, err
 	}
-	old, err := get[CRMRecord](ctx, tx, recordPath(s.Linked))
-	if err == nil && old != nil && !old.elsewhere(cat.CRM) {
+	old, err := predecessor(ctx, tx, *s, cat.CRM)
+	if old != nil {
 		rec.Ticket, rec.Host = old.Ticket, old.Host
 	}
 	return rec, err
 }
+
+// predecessor is the record of the session whose thread s goes on with, as that
+// one is closed for good: s keeps its ticket (CR-1). Nil when there is none in
+// this CRM. The ticket may not be made yet.
+func predecessor(ctx context.Context, r Reader, s Session, c CRMSettings) (*CRMRecord, error) {
+	if !s.succeeds() {
+		return nil, nil
+	}
+	old, err := get[CRMRecord](ctx, r, recordPath(s.Linked))
+	if err != nil || old == nil || old.elsewhere(c) {
+		return nil, err
+	}
+	return old, nil
+}
+
+// succeeds tells whether the session goes on a thread whose session is closed for good.
+func (s Session) succeeds() bool { return s.Linked != "" && s.LinkedBy == thread.RuleExpired }
 
 // nudge wakes flush, at most twice per batching period: flush waits that
 // period before it looks, so it sees what is stored meanwhile.

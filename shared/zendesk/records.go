@@ -36,6 +36,9 @@ func (r *Records) Create(ctx context.Context, key string, f crm.Facts, lookup bo
 	if errors.As(err, &api) && api.Code == "IdempotentRequestError" {
 		// Created under this key with the facts of then.
 		id, err := r.find(ctx, f.SessionID)
+		if err == nil && id == "" { // it is found later, or the key is forgotten
+			err = fmt.Errorf("the key of session %s is used, and no ticket is found", f.SessionID)
+		}
 		return id, false, classify(err)
 	}
 	if err != nil {

@@ -54,3 +54,23 @@ func TestALookupOfAGoneTicket(t *testing.T) {
 		}
 	}
 }
+
+// A session whose key is used and whose ticket is not found yet is looked for again, as it has none otherwise.
+func TestAUsedKeyWithoutATicket(t *testing.T) {
+	tickets := ""
+	r := zendesk.NewRecords(against(t, func(w http.ResponseWriter, req *http.Request) {
+		if req.Method == http.MethodPost {
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = io.WriteString(w, `{"error":"IdempotentRequestError"}`)
+			return
+		}
+		_, _ = io.WriteString(w, `{"tickets":[`+tickets+`]}`)
+	}))
+	if id, _, err := r.Create(t.Context(), "k", crm.Facts{SessionID: "S"}, false); err == nil || errors.Is(err, crm.ErrRefused) {
+		t.Errorf("ticket %q, %v", id, err)
+	}
+	tickets = `{"id":5}`
+	if id, made, err := r.Create(t.Context(), "k", crm.Facts{SessionID: "S"}, false); id != "5" || made || err != nil {
+		t.Errorf("ticket %q, made %t, %v", id, made, err)
+	}
+}

@@ -238,14 +238,25 @@ func (b *batch) create(ctx context.Context, j *job) error {
 	if made {
 		j.told = digest(facts.Description())
 	}
-	now, err := get[Session](ctx, b.Docs, sessionPath(j.op.Record))
-	if err != nil {
-		return err
-	}
-	if !made || now != nil && (now.Agent != facts.AgentMail || now.MergedInto != "" || b.cat.ByQueue[now.Queue].Name != facts.Queue) {
-		return b.created(ctx, j, b.amend(ctx, j)) // it moved meanwhile, and record saw no ticket to tell
-	}
-	return b.created(ctx, j, b.done(ctx, j, b.ticket(j)))
+	return b.created(ctx, j, b.settle(ctx, j, facts))
+}
+
+// settle ends a creation. Whether the session moved since the facts of the
+// ticket is looked at in the transaction that writes the ticket down: record sees
+// none to tell of it before, and what comes after is record's.
+func (b *batch) settle(ctx context.Context, j *job, f crm.Facts) error {
+	return b.Docs.Update(ctx, func(ctx context.Context, tx Tx) error {
+		now, err := get[Session](ctx, tx, sessionPath(j.op.Record))
+		if err != nil {
+			return err
+		}
+		if j.told == "" || now != nil && (now.Agent != f.AgentMail || now.MergedInto != "" || b.cat.ByQueue[now.Queue].Name != f.Queue) {
+			b.amend(tx, j)
+		} else {
+			b.end(tx, j, b.ticket(j))
+		}
+		return nil
+	})
 }
 
 // succeed gives a session that goes on a thread the ticket of its predecessor,
@@ -267,7 +278,7 @@ func (b *batch) succeed(ctx context.Context, j *job, s Session) (bool, error) {
 		return false, err
 	}
 	j.rec.Ticket = old.Ticket
-	return true, b.created(ctx, j, b.amend(ctx, j)) // record saw no ticket to tell of the agent
+	return true, b.created(ctx, j, b.Docs.Write(ctx, func(tx Tx) { b.amend(tx, j) })) // record saw no ticket to tell of the agent
 }
 
 // creation is the operation that is to make the ticket of a record; nil when
@@ -338,15 +349,13 @@ func (b *batch) ticketless(ctx context.Context, j *job) error {
 
 // amend ends a creation and adds an operation that brings the ticket up to
 // date, unless it is: the attempt counts as a second one.
-func (b *batch) amend(ctx context.Context, j *job) error {
+func (b *batch) amend(tx Tx, j *job) {
 	op := Operation{ID: digest(j.op.ID, "amend"), Record: j.op.Record, Seq: j.op.Seq, Kind: crm.Update, State: OpPending, Due: b.now, At: b.now, Attempts: 1}
 	fields := b.ticket(j)
 	fields["updated_at"] = b.now
-	return b.Docs.Write(ctx, func(tx Tx) {
-		tx.Patch(recordPath(op.Record), fields)
-		tx.Set(operationPath(op.ID), op)
-		tx.Delete(operationPath(j.op.ID))
-	})
+	tx.Patch(recordPath(op.Record), fields)
+	tx.Set(operationPath(op.ID), op)
+	tx.Delete(operationPath(j.op.ID))
 }
 
 func (b *batch) apply(ctx context.Context, jobs []*job) error {
@@ -389,13 +398,15 @@ func (b *batch) posted(ctx context.Context, j *job) error {
 }
 
 func (b *batch) done(ctx context.Context, j *job, record map[string]any) error {
-	return b.Docs.Write(ctx, func(tx Tx) {
-		if record != nil {
-			record["updated_at"] = b.now
-			tx.Patch(recordPath(j.op.Record), record)
-		}
-		tx.Delete(operationPath(j.op.ID))
-	})
+	return b.Docs.Write(ctx, func(tx Tx) { b.end(tx, j, record) })
+}
+
+func (b *batch) end(tx Tx, j *job, record map[string]any) {
+	if record != nil {
+		record["updated_at"] = b.now
+		tx.Patch(recordPath(j.op.Record), record)
+	}
+	tx.Delete(operationPath(j.op.ID))
 }
 
 func (b *batch) postpone(ctx context.Context, op Operation, until time.Time) error {

@@ -534,3 +534,52 @@ func (r *refuser) Create(ctx context.Context, key string, f crm.Facts, lookup bo
 	}
 	return r.ledger.Create(ctx, key, f, lookup)
 }
+
+// A session that is assigned while its new ticket is being written down is told of: record sees no ticket to tell it.
+func TestASessionMovesWhileItsTicketIsStored(t *testing.T) {
+	d := newDesks(t)
+	d.records("one", "", crm.Create)
+	to := &ledger{}
+	record := channel.Record{Docs: d.docs, Bus: d.bus, Config: d.fresh(), Now: d.clock}
+	docs := &meanwhile{Docs: d.docs, act: func() bool {
+		if len(to.created) == 0 {
+			return false
+		}
+		d.set("sessions/one", map[string]any{"agent": ana.ID})
+		if err := record.Handle(t.Context(), event.Session{ID: "e1", Session: "one", Queue: "support", Kind: string(session.KindAssigned), Agent: ana.ID, At: d.clock()}); err != nil {
+			t.Fatal(err)
+		}
+		return true
+	}}
+	f := channel.Flush{Docs: docs, Bus: d.bus, Config: d.fresh(), Now: d.clock, Connect: func(context.Context, channel.CRMSettings) (channel.CRM, error) { return to, nil }}
+	if err := f.Handle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(to.created) != 1 || len(to.changed) != 1 || to.changed[0].Facts.AgentMail != ana.ID {
+		t.Errorf("created %+v, changes %+v", to.created, to.changed)
+	}
+}
+
+// meanwhile is a database in which somebody acts just before a transaction, once.
+type meanwhile struct {
+	channel.Docs
+	act func() bool
+}
+
+func (m *meanwhile) before() {
+	if act := m.act; act != nil {
+		if m.act = nil; !act() {
+			m.act = act
+		}
+	}
+}
+
+func (m *meanwhile) Write(ctx context.Context, f func(channel.Tx)) error {
+	m.before()
+	return m.Docs.Write(ctx, f)
+}
+
+func (m *meanwhile) Update(ctx context.Context, f func(context.Context, channel.Tx) error) error {
+	m.before()
+	return m.Docs.Update(ctx, f)
+}

@@ -127,7 +127,7 @@ func (f Facts) Description() string {
 
 // Post is one message as a comment tells it.
 type Post struct {
-	ID           string // of the message; part of Link
+	ID           string // of the message; Link ends in "#" and the ID
 	Link         string // the message in the agent page
 	At           time.Time
 	From, To     string
@@ -143,8 +143,14 @@ const MaxComment = 64<<10 - 1
 
 const headLine = 2 << 10 // bytes of a name, a list of recipients, a subject
 
+// In tells whether a comment is the message's: it has the end of its link. The rest
+// of the link is the console's address, which an admin may change meanwhile.
+func (p Post) In(comment string) bool {
+	return p.ID != "" && strings.Contains(comment, "#"+p.ID)
+}
+
 // Body is the text of the comment. Its link holds the message's ID, by which
-// a comment is recognised whose answer was lost.
+// a comment is recognised whose answer was lost ([Post.In]).
 func (p Post) Body(bodies bool) string {
 	if !bodies {
 		return fmt.Sprintf("%s\nAgent: %s\nEnd user: %s\n%s", p.At.UTC().Format(time.RFC3339), p.Agent, p.EndUser, p.Link)

@@ -131,3 +131,24 @@ func TestBodyLongSubject(t *testing.T) {
 		t.Errorf("%d bytes, valid %v, want at most %d with the link", len(got), utf8.ValidString(got), MaxComment)
 	}
 }
+
+// A comment is known again by the message alone, whatever the console's address was, and never without one.
+func TestACommentIsRecognised(t *testing.T) {
+	p := Post{ID: "m1", Link: "https://old.example/sessions/S1#m1", Text: "Hello"}
+	for _, bodies := range []bool{true, false} {
+		comment := p.Body(bodies)
+		for name, c := range map[string]struct {
+			post Post
+			in   bool
+		}{
+			"the same":             {p, true},
+			"of another console":   {Post{ID: "m1", Link: "https://new.example/sessions/S1#m1"}, true},
+			"of another message":   {Post{ID: "m2", Link: "https://old.example/sessions/S1#m2"}, false},
+			"of a message unnamed": {Post{Link: "https://old.example/sessions/S1#"}, false},
+		} {
+			if got := c.post.In(comment); got != c.in {
+				t.Errorf("%s, bodies %t: %t", name, bodies, got)
+			}
+		}
+	}
+}

@@ -185,7 +185,7 @@ func told(ch channel.Change, comments []Comment) (there bool) {
 	for _, c := range comments {
 		switch {
 		case ch.Post != nil:
-			there = there || strings.Contains(c.Body, ch.Post.Link)
+			there = there || ch.Post.In(c.Body)
 		case strings.Contains(c.Body, ch.Facts.Mark()):
 			there = strings.TrimSpace(c.Body) == strings.TrimSpace(ch.Facts.Description())
 		}

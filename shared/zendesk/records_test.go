@@ -97,3 +97,20 @@ func TestAnUnfinishedJobIsNotRepeated(t *testing.T) {
 		t.Errorf("%d comments, not 2", len(list))
 	}
 }
+
+// A comment whose answer was lost is not posted again after the console moved.
+func TestACommentIsKnownAfterTheConsoleMoved(t *testing.T) {
+	a := newAccount(t, 0)
+	r := zendesk.NewRecords(a.Client)
+	id := create(t, r, crm.Facts{SessionID: "S1", Subject: "Order"}, true)
+	for _, console := range []string{"https://old.example", "https://new.example"} {
+		post := crm.Post{ID: "m", Link: console + "/sessions/S1#m", Text: "Hello"}
+		if err := r.Apply(t.Context(), []channel.Change{{Ticket: id, Post: &post, Body: post.Body(true), Lookup: true}})[0]; err != nil {
+			t.Fatal(err)
+		}
+	}
+	n, _ := strconv.ParseInt(id, 10, 64)
+	if list := must[[]zendesk.Comment](t)(a.Comments(t.Context(), n)); len(list) != 2 {
+		t.Errorf("%d comments, not 2", len(list))
+	}
+}

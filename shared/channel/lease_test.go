@@ -150,3 +150,26 @@ func TestWorkEndsWithItsLease(t *testing.T) {
 		}
 	})
 }
+
+// written tells whether a write could have worked.
+type written struct {
+	Docs
+	err error
+}
+
+func (w *written) Write(ctx context.Context, _ func(Tx)) error {
+	w.err = ctx.Err()
+	return w.err
+}
+
+// What an ended function did is written down, but not by one who lost the lease.
+func TestSettleEndsWithTheLease(t *testing.T) {
+	for cause, want := range map[error]error{context.DeadlineExceeded: nil, errLost: context.Canceled} {
+		ctx, end := context.WithCancelCause(t.Context())
+		end(cause)
+		docs := &written{}
+		if err := (&Poll{Docs: docs}).settle(ctx, func(Tx) {}); err != want || docs.err != want {
+			t.Errorf("%v: %v, not %v", cause, err, want)
+		}
+	}
+}

@@ -24,6 +24,8 @@ type Poll struct {
 	Config  *Configuration
 	Now     Clock
 	Batch   int // mails per cursor write
+
+	times bounds // other than pollBounds in tests
 }
 
 // Mailbox opens folders of mail servers.
@@ -63,9 +65,18 @@ type Fetched struct {
 	Body             io.Reader
 }
 
+// bounds are the times of one invocation. What it begins within them ends
+// before the function's time does, which is two minutes.
+type bounds struct {
+	takeFor time.Duration // it stops taking more after that
+	idleFor time.Duration // and waits for more until then, where the account wants that
+	mailFor time.Duration // a mail that takes longer cannot be taken
+}
+
+var pollBounds = bounds{takeFor: 45 * time.Second, idleFor: 55 * time.Second, mailFor: 45 * time.Second}
+
 const (
-	pollFor  = 45 * time.Second // one invocation stops taking more after that
-	pollIdle = 55 * time.Second // and waits for more until then, where the account wants that
+	writeFor = 5 * time.Second // to write down what was done when the invocation's time is over
 
 	pollPatience = 3           // failures in a row that are tried again at once
 	pollFirst    = time.Minute // back-off after that, which doubles
@@ -136,10 +147,10 @@ func (p *Poll) folders(ctx context.Context, a Account, reconcile bool) error {
 	if err != nil {
 		return fmt.Errorf("secret of account %s: %w", a.ID, err)
 	}
-	start := time.Now()
+	now := newSpan(p.times)
 	var failed error
 	for i, folder := range slices.Backward(a.Folders) {
-		r := round{Poll: p, account: a, secret: secret, folder: folder, start: start, idle: a.Idle && i == 0, demanded: reconcile}
+		r := round{Poll: p, span: now, account: a, secret: secret, folder: folder, idle: a.Idle && i == 0, demanded: reconcile}
 		if err := r.run(ctx); err != nil {
 			failed = errors.Join(failed, fmt.Errorf("account %s folder %s: %w", a.ID, folder, err))
 		}
@@ -163,15 +174,51 @@ func (p *Poll) status(ctx context.Context, a Account, failed error) error {
 			fields["status.retry"] = now.Add(min(pollFirst<<min(n-pollPatience, 10), pollMost))
 		}
 	}
-	return p.Docs.Write(ctx, func(tx Tx) { tx.Patch(accountPath(a.ID), fields) })
+	return p.settle(ctx, func(tx Tx) { tx.Patch(accountPath(a.ID), fields) })
+}
+
+// settle writes down what was done, also when the invocation's time is over,
+// as else it would all be done again. A lost lease ends that, too: whoever has
+// it now writes.
+func (p *Poll) settle(ctx context.Context, f func(Tx)) error {
+	if errors.Is(context.Cause(ctx), errLost) {
+		return p.Docs.Write(ctx, f)
+	}
+	ctx, end := context.WithTimeout(context.WithoutCancel(ctx), writeFor)
+	defer end()
+	return p.Docs.Write(ctx, f)
+}
+
+// span is the time of one invocation, which an account's folders share.
+type span struct {
+	bounds
+	start time.Time
+	taken int // mails
+}
+
+func newSpan(b bounds) *span {
+	if b == (bounds{}) {
+		b = pollBounds
+	}
+	return &span{bounds: b, start: time.Now()}
+}
+
+// over tells whether no more mail is begun. One is in any case, however long
+// the server took to be opened.
+func (s *span) over(idle bool) bool {
+	most := s.takeFor
+	if idle {
+		most = s.idleFor
+	}
+	return s.taken > 0 && time.Since(s.start) >= most
 }
 
 // round is one folder's share of a poll.
 type round struct {
 	*Poll
+	*span
 	account        Account
 	secret, folder string
-	start          time.Time
 	idle           bool // wait for more
 	demanded       bool // a reconciliation
 }
@@ -186,15 +233,20 @@ func (r *round) run(ctx context.Context) error {
 		return err
 	}
 	for {
-		if err := r.fetch(ctx, f); err != nil || !r.idle {
+		if err := r.fetch(ctx, f); errors.Is(err, errOver) {
+			return nil // the rest is the next poll's
+		} else if err != nil || !r.idle {
 			return err
 		}
-		left := pollIdle - time.Since(r.start)
+		left := r.idleFor - time.Since(r.start)
 		if more, err := f.Wait(ctx, max(left, 0)); err != nil || !more || left <= 0 {
 			return err
 		}
 	}
 }
+
+// errOver ends a fetch between two mails.
+var errOver = errors.New("the time of this poll is over")
 
 // fetch takes what is new, a batch at a time, and moves the cursor over it.
 func (r *round) fetch(ctx context.Context, f Folder) error {
@@ -205,14 +257,8 @@ func (r *round) fetch(ctx context.Context, f Folder) error {
 	} else if have != nil {
 		cur = *have
 	}
-	for time.Since(r.start) < pollFor || r.idle {
-		most := r.Batch
-		if cur.FailedUID != 0 { // alone, so that nothing but this mail can be to blame
-			most = 1
-		}
-		next, err := f.Fetch(ctx, cur, most, func(ctx context.Context, m Fetched) error {
-			return r.take(ctx, r.account, r.folder, m)
-		})
+	for !r.over(r.idle) {
+		next, err := r.batch(ctx, f, cur)
 		done := next.LastUID == cur.LastUID && next.UIDValidity == cur.UIDValidity
 		next.FailedUID, next.Tries = 0, 0
 		if werr := r.blame(ctx, cur, &next, err); werr != nil {
@@ -221,7 +267,7 @@ func (r *round) fetch(ctx context.Context, f Folder) error {
 		fault.Step(ctx, "poll.fetched")
 		if !done || err != nil {
 			next.UpdatedAt = r.Now().UTC()
-			if werr := r.Docs.Write(ctx, func(tx Tx) { tx.Set(path, next) }); werr != nil {
+			if werr := r.settle(ctx, func(tx Tx) { tx.Set(path, next) }); werr != nil {
 				return errors.Join(err, werr)
 			}
 		}
@@ -230,8 +276,47 @@ func (r *round) fetch(ctx context.Context, f Folder) error {
 		}
 		cur = next
 	}
-	return nil
+	return errOver
 }
+
+// batch fetches until the cursor should be written.
+func (r *round) batch(ctx context.Context, f Folder, cur Cursor) (Cursor, error) {
+	most := r.Batch
+	if cur.FailedUID != 0 { // alone, so that nothing but this mail can be to blame
+		most = 1
+	}
+	return r.timed(ctx, f, cur, most, func(ctx context.Context, m Fetched) error {
+		if r.over(r.idle) {
+			return errOver
+		}
+		r.taken++
+		return r.take(ctx, r.account, r.folder, m)
+	})
+}
+
+// timed is the folder's Fetch with a bound of time for each mail. One that takes
+// longer ends the connection, and is to blame if the server was waited for.
+func (s *span) timed(ctx context.Context, f Folder, cur Cursor, most int, take func(context.Context, Fetched) error) (Cursor, error) {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	var blamed *Unfetched
+	next, err := f.Fetch(ctx, cur, most, func(ctx context.Context, m Fetched) error {
+		timer := time.AfterFunc(s.mailFor, func() { end(errSlow) })
+		defer timer.Stop()
+		err := take(ctx, m)
+		errors.As(err, &blamed)
+		return err
+	})
+	if err != nil && errors.Is(context.Cause(ctx), errSlow) {
+		if blamed != nil {
+			return next, &Unfetched{blamed.UID, fmt.Errorf("%w: %w", errSlow, err)}
+		}
+		return next, fmt.Errorf("%w: %w", errSlow, err)
+	}
+	return next, err
+}
+
+var errSlow = errors.New("mail takes too long")
 
 func (p *Poll) take(ctx context.Context, a Account, folder string, m Fetched) error {
 	src := event.Source{Account: a.ID, Folder: folder, UIDValidity: m.UIDValidity, UID: m.UID}

@@ -52,7 +52,7 @@ func (p *Poll) pass(ctx context.Context, src event.Source, cause error, tries, r
 		ID: digest(src.Key()), Event: event.Received{Source: src, Round: round}, Reason: "cannot be fetched: " + cause.Error(),
 		Tries: tries, At: now, Retry: now.Add(min(retryFirst<<min(round, 10), retryMost)),
 	}
-	if err := p.Docs.Write(ctx, func(tx Tx) { tx.Set(quarantinePath(src.Key()), q) }); err != nil {
+	if err := p.settle(ctx, func(tx Tx) { tx.Set(quarantinePath(src.Key()), q) }); err != nil {
 		return fmt.Errorf("set UID %d aside: %w", src.UID, err)
 	}
 	return nil

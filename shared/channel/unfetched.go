@@ -59,8 +59,16 @@ func (p *Poll) pass(ctx context.Context, src event.Source, cause error, tries, r
 }
 
 // refetch takes one mail that was set aside. Under another UIDVALIDITY polling
-// has it, and one that is gone is gone.
+// has it, and one that is gone is gone. Whatever fails sets it aside once more:
+// its event is all that is left of it, and does not outlast a server that is down.
 func (p *Poll) refetch(ctx context.Context, a Account, src event.Source, round int) error {
+	if err := p.again(ctx, a, src); err != nil {
+		return p.pass(ctx, src, err, 1, round)
+	}
+	return nil
+}
+
+func (p *Poll) again(ctx context.Context, a Account, src event.Source) error {
 	secret, err := p.Secrets.Get(ctx, a.Secret)
 	if err != nil {
 		return fmt.Errorf("secret of account %s: %w", a.ID, err)
@@ -73,15 +81,12 @@ func (p *Poll) refetch(ctx context.Context, a Account, src event.Source, round i
 	if f.UIDValidity() != src.UIDValidity {
 		return nil
 	}
-	_, err = f.Fetch(ctx, Cursor{UIDValidity: src.UIDValidity, LastUID: src.UID - 1}, 1, func(ctx context.Context, m Fetched) error {
+	cur := Cursor{UIDValidity: src.UIDValidity, LastUID: src.UID - 1}
+	_, err = newSpan(p.times).timed(ctx, f, cur, 1, func(ctx context.Context, m Fetched) error {
 		if m.UID != src.UID {
 			return nil
 		}
 		return p.take(ctx, a, src.Folder, m)
 	})
-	var bad *Unfetched
-	if errors.As(err, &bad) {
-		return p.pass(ctx, src, bad, 1, round)
-	}
 	return err
 }

@@ -260,7 +260,9 @@ func (r *round) fetch(ctx context.Context, f Folder) error {
 	for !r.over(r.idle) {
 		next, err := r.batch(ctx, f, cur)
 		done := next.LastUID == cur.LastUID && next.UIDValidity == cur.UIDValidity
-		next.FailedUID, next.Tries = 0, 0
+		if next.UIDValidity != cur.UIDValidity || next.LastUID >= next.FailedUID { // until then it is fetched for singly
+			next.FailedUID, next.Tries = 0, 0
+		}
 		if werr := r.blame(ctx, cur, &next, err); werr != nil {
 			return errors.Join(err, werr)
 		}

@@ -82,3 +82,43 @@ func TestQuarantinedMailOutlastsAServerThatIsDown(t *testing.T) {
 		t.Errorf("%v, %+v", err, d.quarantine())
 	}
 }
+
+// The small items of a batch come first, and one that cannot be read ends it:
+// what was taken before it is nothing. The mails before are then fetched singly
+// and no poll forgets at which mail that was.
+func TestPollPassesAMailThatFailsItsWholeBatch(t *testing.T) {
+	d := newDesks(t)
+	server := &batchBox{badBox{box: box{mails: requests(50)}, bad: map[uint32]bool{40: true}}}
+	poll := d.poll(server, 50)
+	for range 5 {
+		_ = poll.Handle(t.Context(), event.Poll{Account: "support"})
+		d.pass(31 * time.Minute)
+	}
+	q := d.quarantine()
+	if len(q) != 1 || q[0].Event.UID != 40 || q[0].Tries != 5 {
+		t.Fatalf("%+v", q)
+	}
+	if err := poll.Handle(t.Context(), event.Poll{Account: "support"}); err != nil {
+		t.Fatal(err)
+	}
+	if c := d.cursors(); len(c) != 1 || c[0].LastUID != 50 || c[0].FailedUID != 0 {
+		t.Errorf("%+v", c)
+	}
+}
+
+// batchBox gives nothing of a batch that has a bad mail.
+type batchBox struct{ badBox }
+
+func (b *batchBox) Open(context.Context, channel.Account, string, string) (channel.Folder, error) {
+	return b, nil
+}
+
+func (b *batchBox) Fetch(ctx context.Context, from channel.Cursor, most int, deliver func(context.Context, channel.Fetched) error) (channel.Cursor, error) {
+	for uid := from.LastUID + 1; uid <= from.LastUID+uint32(most); uid++ {
+		if b.bad[uid] {
+			from.UIDValidity = 1
+			return from, &channel.Unfetched{UID: uid, Err: errors.New("in date-time: day out of range")}
+		}
+	}
+	return b.box.Fetch(ctx, from, most, deliver)
+}

@@ -235,6 +235,34 @@ func TestFetchNamesTheMailThatTheServerCannotGive(t *testing.T) {
 	}
 }
 
+// go-imap ends the connection at an item that it cannot read. The mail is to blame that has it, wherever in the response it is,
+// and not the first of those that were asked for.
+func TestFetchNamesTheMailWithAnUnreadableItem(t *testing.T) {
+	const n, bad = 5, 3
+	for name, form := range map[string]string{
+		"UID first": `* %[1]d FETCH (UID %[1]d FLAGS () INTERNALDATE "%[2]s" RFC822.SIZE 3)`,
+		"UID last":  `* %[1]d FETCH (INTERNALDATE "%[2]s" RFC822.SIZE 3 FLAGS () UID %[1]d)`,
+	} {
+		var small, whole []string
+		for i := 1; i <= n; i++ {
+			date := " 1-May-2026 10:00:00 +0000"
+			if i == bad {
+				date = "00-Jan-0000 00:00:00 +0000"
+			}
+			small = append(small, fmt.Sprintf(form, i, date))
+			whole = append(whole, fmt.Sprintf("* %d FETCH (UID %d BODY[] {3}\r\none)", i, i))
+		}
+		d := &mailbox.Dialer{AllowInsecure: true}
+		server := scripted(t, map[string][]string{"SEARCH": {"* SEARCH 1 2 3 4 5"}, "FLAGS": small, "PEEK": whole})
+		var c collector
+		cursor, err := d.Fetch(t.Context(), server, login(), "INBOX", mailbox.Cursor{}, 0, c.take)
+		var blamed *mailbox.FetchError
+		if !errors.As(err, &blamed) || blamed.UID != bad || cursor.LastUID != 0 {
+			t.Errorf("%s: cursor %+v, %v", name, cursor, err)
+		}
+	}
+}
+
 func TestFetchCutWithinABody(t *testing.T) {
 	s := start(t)
 	s.fill(t, 1, 1)

@@ -22,7 +22,7 @@ func (f *fetcher) round(ctx context.Context, uids []uint32) error {
 			return nil
 		})
 	if err != nil {
-		return err
+		return unread(uids, items, err)
 	}
 	var known []uint32
 	for _, uid := range uids {
@@ -45,6 +45,21 @@ func (f *fetcher) round(ctx context.Context, uids []uint32) error {
 			delete(items, part.UID) // a server that answers twice is heard once
 			return f.hand(ctx, item, lit)
 		})
+}
+
+// unread names the first mail whose small items did not come whole, unless the server refused: go-imap ends the connection
+// at an item that it cannot read, such as a date without a day, and those before it are not to blame.
+func unread(uids []uint32, items map[uint32]Item, err error) error {
+	var refused *Refusal
+	if errors.As(err, &refused) {
+		return err
+	}
+	for _, uid := range uids {
+		if item := items[uid]; item.InternalDate.IsZero() || item.Size == 0 {
+			return &FetchError{UID: uid, Err: err}
+		}
+	}
+	return err
 }
 
 // hand gives one mail to the caller and moves the cursor when it was taken whole.

@@ -4,5 +4,11 @@ import "time"
 
 // SetTimes shortens what would take a test minutes.
 func (p *Poll) SetTimes(takeFor, idleFor, mailFor time.Duration) {
-	p.times = bounds{takeFor, idleFor, mailFor}
+	p.times = bounds{takeFor, idleFor, mailFor, pollBounds.lookFor}
+}
+
+// SetLook shortens a poll's reconciliation.
+func (p *Poll) SetLook(lookFor time.Duration) {
+	p.times = pollBounds
+	p.times.lookFor = lookFor
 }

@@ -71,9 +71,10 @@ type bounds struct {
 	takeFor time.Duration // it stops taking more after that
 	idleFor time.Duration // and waits for more until then, where the account wants that
 	mailFor time.Duration // a mail that takes longer cannot be taken
+	lookFor time.Duration // a reconciliation is gone on with by the next poll after that
 }
 
-var pollBounds = bounds{takeFor: 45 * time.Second, idleFor: 55 * time.Second, mailFor: 45 * time.Second}
+var pollBounds = bounds{takeFor: 45 * time.Second, idleFor: 55 * time.Second, mailFor: 45 * time.Second, lookFor: 20 * time.Second}
 
 const (
 	writeFor = 5 * time.Second // to write down what was done when the invocation's time is over
@@ -219,27 +220,48 @@ type round struct {
 	*span
 	account        Account
 	secret, folder string
+	box            Folder
 	idle           bool // wait for more
 	demanded       bool // a reconciliation
 }
 
 func (r *round) run(ctx context.Context) error {
+	if err := r.open(ctx); err != nil {
+		return err
+	}
+	defer func() { r.box.Close() }()
+	failed := r.reconcile(ctx) // before the rest: what is fetched now is known of in a minute
+	if failed != nil {
+		if err := r.open(ctx); err != nil {
+			return errors.Join(failed, err)
+		}
+	}
+	return errors.Join(failed, r.poll(ctx))
+}
+
+// open opens the folder, also again after an error, with which the connection is gone.
+func (r *round) open(ctx context.Context) error {
 	f, err := r.Mail.Open(ctx, r.account, r.secret, r.folder)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	if err := r.reconcile(ctx, f); err != nil { // before the rest: what is fetched now is known of in a minute
-		return err
+	if r.box != nil {
+		r.box.Close()
 	}
+	r.box = f
+	return nil
+}
+
+// poll takes what is new, and waits for more where the account wants that.
+func (r *round) poll(ctx context.Context) error {
 	for {
-		if err := r.fetch(ctx, f); errors.Is(err, errOver) {
+		if err := r.fetch(ctx, r.box); errors.Is(err, errOver) {
 			return nil // the rest is the next poll's
 		} else if err != nil || !r.idle {
 			return err
 		}
 		left := r.idleFor - time.Since(r.start)
-		if more, err := f.Wait(ctx, max(left, 0)); err != nil || !more || left <= 0 {
+		if more, err := r.box.Wait(ctx, max(left, 0)); err != nil || !more || left <= 0 {
 			return err
 		}
 	}

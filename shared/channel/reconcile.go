@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"emailchannel.dev/emailchannel/shared/event"
@@ -28,9 +29,19 @@ type Reconciliation struct {
 	Checked     uint32    `json:"checked"`           // UIDs up to this one are accounted for
 }
 
+// reconciling is a reconciliation as it is stored. One that its time did not
+// suffice for is gone on with by the next poll; until then its numbers are of
+// the mails up to Checked, and At is when the one before it was finished.
+type reconciling struct {
+	Reconciliation
+	Unfinished bool   `json:"unfinished,omitempty"`
+	From       uint32 `json:"from,omitempty"` // what Before counts ends with this UID
+}
+
 const (
 	reconcileEvery = 24 * time.Hour
-	reconcileAsk   = 30 // sources in one query, which is the database's bound
+	reconcileAsk   = 30      // sources in one query, which is the database's bound
+	reconcileMost  = 100_000 // mails that one poll lists to ask for
 	maxMissing     = 100
 )
 
@@ -39,135 +50,205 @@ func reconciliationPath(account, folder string) string {
 }
 
 // reconcile compares the folder, at most once a day unless it is demanded, and
-// repairs what differs.
-func (r *round) reconcile(ctx context.Context, f Folder) error {
+// repairs what differs. What it has come to is kept also when it fails.
+func (r *round) reconcile(ctx context.Context) error {
 	path := reconciliationPath(r.account.ID, r.folder)
-	last, err := get[Reconciliation](ctx, r.Docs, path)
+	last, err := get[reconciling](ctx, r.Docs, path)
 	now := r.Now().UTC()
-	if err != nil || !r.demanded && last != nil && now.Sub(last.At) < reconcileEvery {
+	if err != nil || !r.demanded && last != nil && !last.Unfinished && now.Sub(last.At) < reconcileEvery {
 		return err
 	}
 	cur, err := get[Cursor](ctx, r.Docs, cursorPath(r.account.ID, r.folder))
-	if err != nil || cur == nil || cur.UIDValidity != f.UIDValidity() {
+	if err != nil || cur == nil || cur.UIDValidity != r.box.UIDValidity() {
 		return err // nothing was polled under this UIDVALIDITY
 	}
-	c := comparison{round: r, folder: f, Reconciliation: Reconciliation{Account: r.account.ID, Folder: r.folder, UIDValidity: cur.UIDValidity, At: now}}
-	if last != nil && last.UIDValidity == cur.UIDValidity {
-		c.Checked = last.Checked
+	c := r.compare(last, cur.UIDValidity)
+	before := c.Checked
+	switch err = c.run(ctx, cur.LastUID); {
+	case err == nil:
+		c.At, c.Unfinished = now, false
+	case errors.Is(err, errOver):
+		err = nil
+	default:
+		err = fmt.Errorf("reconcile: %w", err)
 	}
-	if err := c.run(ctx, cur.LastUID); err != nil {
-		return fmt.Errorf("reconcile: %w", err)
+	if c.Unfinished && c.Checked == before {
+		return err
 	}
-	if c.Repaired+c.Gone > 0 {
-		slog.ErrorContext(ctx, "mail was missing and is fetched again", "account", c.Account, "folder", c.Folder, "repaired", c.Repaired, "gone", c.Gone, "uids", c.Missing)
+	if len(c.found) > 0 {
+		slog.ErrorContext(ctx, "mail was missing and is fetched again", "account", c.Account, "folder", c.Folder, "repaired", c.Repaired, "gone", c.Gone, "uids", c.found[:min(len(c.found), maxMissing)])
 	}
-	return r.Docs.Write(ctx, func(tx Tx) { tx.Set(path, c.Reconciliation) })
+	return errors.Join(err, r.settle(ctx, func(tx Tx) { tx.Set(path, c.reconciling) }))
+}
+
+// compare begins a comparison, or goes on with one.
+func (r *round) compare(last *reconciling, validity uint32) *comparison {
+	c := &comparison{round: r}
+	c.Account, c.Folder, c.UIDValidity, c.Unfinished = r.account.ID, r.folder, validity, true
+	if last == nil {
+		return c
+	}
+	switch {
+	case last.UIDValidity != validity:
+	case last.Unfinished:
+		c.reconciling = *last
+		c.OnServer, c.Before = last.OnServer-last.Before, 0 // which is counted anew
+	default:
+		c.Checked, c.From = last.Checked, last.Checked
+	}
+	c.At = last.At
+	return c
 }
 
 // comparison is one reconciliation under way.
 type comparison struct {
 	*round
-	folder Folder
-	Reconciliation
-	missing []uint32
+	reconciling
+	asked int      // of this poll
+	found []uint32 // were missing at this poll
 }
 
 func (c *comparison) run(ctx context.Context, polled uint32) error {
-	before := c.Checked
-	err := c.folder.UIDs(ctx, func(uids []uint32) error {
-		var ask []uint32
+	uids, err := c.list(ctx, polled)
+	if err != nil {
+		return err
+	}
+	for part := range slices.Chunk(uids[:min(len(uids), reconcileMost)], reconcileAsk) {
+		if err := c.part(ctx, part); err != nil {
+			return err
+		}
+	}
+	if len(uids) > reconcileMost {
+		return errOver
+	}
+	c.Checked = polled
+	return nil
+}
+
+// list counts what was accounted for before, and returns the UIDs that were
+// not, at most one more than are asked for.
+func (c *comparison) list(ctx context.Context, polled uint32) (ask []uint32, err error) {
+	ctx, end := context.WithTimeout(ctx, c.lookFor)
+	defer end()
+	err = c.box.UIDs(ctx, func(uids []uint32) error {
 		for _, uid := range uids {
 			switch {
 			case uid > polled: // the next poll's
-			case uid <= before:
+			case uid <= c.From:
 				c.OnServer, c.Before = c.OnServer+1, c.Before+1
-			default:
+			case uid > c.Checked && len(ask) <= reconcileMost:
 				ask = append(ask, uid)
-			}
-		}
-		for ; len(ask) > 0; ask = ask[min(reconcileAsk, len(ask)):] {
-			if err := c.account(ctx, ask[:min(reconcileAsk, len(ask))]); err != nil {
-				return err
 			}
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	c.Checked = polled
-	return c.repair(ctx)
+	return ask, err
 }
 
-// account looks up what became of some mails.
-func (c *comparison) account(ctx context.Context, uids []uint32) error {
+// over tells whether the rest is left to the next poll, which gets further by a
+// mail at least.
+func (c *comparison) over() bool { return c.asked > 0 && time.Since(c.start) >= c.lookFor }
+
+// part looks up what became of some mails, and counts them one after the other.
+func (c *comparison) part(ctx context.Context, uids []uint32) error {
+	if c.over() {
+		return errOver
+	}
 	sources := make([]event.Source, len(uids))
 	for i, uid := range uids {
 		sources[i] = event.Source{Account: c.Account, Folder: c.Folder, UIDValidity: c.UIDValidity, UID: uid}
 	}
-	mails, err := find[Mail](ctx, c.Docs, Query{Collection: "mails", Where: []Where{{"sources", "array-contains-any", sources}}})
+	known, aside, err := c.traces(ctx, sources)
 	if err != nil {
 		return err
 	}
-	known := map[event.Source]bool{}
+	for _, src := range sources {
+		number := &c.Known
+		switch {
+		case known[src]:
+		case aside[src]:
+			number = &c.Quarantined
+		case c.over():
+			return errOver
+		default:
+			if number, err = c.repair(ctx, src); err != nil {
+				return err
+			}
+		}
+		*number++
+		c.OnServer, c.Checked, c.asked = c.OnServer+1, src.UID, c.asked+1
+	}
+	return nil
+}
+
+// traces are the mails that became something, and those that were set aside.
+func (c *comparison) traces(ctx context.Context, sources []event.Source) (known, aside map[event.Source]bool, err error) {
+	mails, err := find[Mail](ctx, c.Docs, Query{Collection: "mails", Where: []Where{{"sources", "array-contains-any", sources}}})
+	if err != nil {
+		return nil, nil, err
+	}
+	known, aside = map[event.Source]bool{}, map[event.Source]bool{}
 	for _, m := range mails {
 		for _, src := range m.Sources {
 			known[src] = true
 		}
 	}
-	aside := make([]Quarantined, len(sources))
-	refs := make([]*Ref, 0, len(sources))
-	for i, src := range sources {
+	var refs []*Ref
+	var unknown []event.Source
+	for _, src := range sources {
 		if !known[src] {
-			refs = append(refs, &Ref{Path: quarantinePath(src.Key()), Into: &aside[i]})
+			refs, unknown = append(refs, &Ref{Path: quarantinePath(src.Key()), Into: new(Quarantined)}), append(unknown, src)
 		}
 	}
 	if err := c.Docs.Get(ctx, refs...); err != nil {
-		return err
+		return nil, nil, err
 	}
-	for i, src := range sources {
-		c.OnServer++
-		switch {
-		case known[src]:
-			c.Known++
-		case !aside[i].At.IsZero():
-			c.Quarantined++
-		default:
-			c.missing = append(c.missing, uids[i])
-		}
+	for i, src := range unknown {
+		aside[src] = refs[i].Found
 	}
-	return nil
+	return known, aside, nil
 }
 
-// repair takes the missing mails as a poll would have. One whose event is only
-// late gets a second, which changes nothing.
-func (c *comparison) repair(ctx context.Context) error {
-	for _, uid := range c.missing {
-		taken := false
-		cur := Cursor{UIDValidity: c.UIDValidity, LastUID: uid - 1}
-		_, err := c.folder.Fetch(ctx, cur, 1, func(ctx context.Context, m Fetched) error {
-			if m.UID != uid {
-				return nil // it is gone, and this is its successor
-			}
-			taken = true
-			return c.take(ctx, c.round.account, c.Folder, m)
-		})
-		var bad *Unfetched
-		if errors.As(err, &bad) { // else it would end every poll here
-			src := event.Source{Account: c.Account, Folder: c.Folder, UIDValidity: c.UIDValidity, UID: uid}
-			return errors.Join(err, c.pass(ctx, src, bad, 1, 0))
+// repair takes a missing mail as a poll would have, and returns the number that
+// it belongs to. One whose event is only late gets a second, which changes
+// nothing. One that the server does not give is set aside, and those after it
+// are gone on with over another connection.
+func (c *comparison) repair(ctx context.Context, src event.Source) (*int, error) {
+	taken := false
+	cur := Cursor{UIDValidity: c.UIDValidity, LastUID: src.UID - 1}
+	_, err := c.timed(ctx, c.box, cur, 1, func(ctx context.Context, m Fetched) error {
+		if m.UID != src.UID {
+			return nil // it is gone, and this is its successor
 		}
-		if err != nil {
-			return err
-		}
-		if len(c.Missing) < maxMissing {
-			c.Missing = append(c.Missing, uid)
-		}
-		if taken {
-			c.Repaired++
-		} else {
-			c.Gone++
-		}
+		taken = true
+		return c.take(ctx, c.account, c.Folder, m)
+	})
+	var bad *Unfetched
+	if errors.As(err, &bad) {
+		return &c.Quarantined, c.setAside(ctx, src, bad)
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.found = append(c.found, src.UID)
+	if len(c.Missing) < maxMissing {
+		c.Missing = append(c.Missing, src.UID)
+	}
+	if taken {
+		return &c.Repaired, nil
+	}
+	return &c.Gone, nil
+}
+
+func (c *comparison) setAside(ctx context.Context, src event.Source, bad *Unfetched) error {
+	if err := c.pass(ctx, src, bad, 1, 0); err != nil {
+		return err
+	}
+	if err := c.open(ctx); err != nil {
+		return err
+	}
+	if c.box.UIDValidity() != c.UIDValidity {
+		return errOver // it begins anew
 	}
 	return nil
 }

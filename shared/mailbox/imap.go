@@ -41,7 +41,7 @@ func (d *Dialer) openIMAP(ctx context.Context, s Server, l Login) (*imapConn, er
 	}
 	if err != nil {
 		c.close()
-		return nil, fmt.Errorf("%s: %w", s, because(opening, err))
+		return nil, fmt.Errorf("%s: %w", s, because(opening, l.hide(s, err)))
 	}
 	return c, nil
 }

@@ -13,23 +13,9 @@ func saslClient(l Login, s Server, offered func(mech string) bool) (*mechanism, 
 	if err := l.Validate(); err != nil {
 		return nil, err
 	}
-	var choices []*mechanism
-	switch l.Mechanism {
-	case MechanismXOAuth2:
-		choices = []*mechanism{{name: "XOAUTH2", answers: [][]byte{
-			[]byte("user=" + l.User + "\x01auth=Bearer " + l.Token + "\x01\x01"), {}}, token: true}}
-	case MechanismOAuthBearer:
-		_, first, err := sasl.NewOAuthBearerClient(&sasl.OAuthBearerOptions{
-			Username: l.User, Token: l.Token, Host: s.Host, Port: s.Port}).Start()
-		if err != nil {
-			return nil, err
-		}
-		choices = []*mechanism{{name: sasl.OAuthBearer, answers: [][]byte{first, {1}}, token: true}}
-	default:
-		choices = []*mechanism{
-			{name: sasl.Plain, answers: [][]byte{[]byte("\x00" + l.User + "\x00" + l.Password)}},
-			{name: sasl.Login, answers: [][]byte{nil, []byte(l.User), []byte(l.Password)}},
-		}
+	choices, err := mechanisms(l, s)
+	if err != nil {
+		return nil, err
 	}
 	for _, m := range choices {
 		if offered(m.name) {
@@ -37,6 +23,26 @@ func saslClient(l Login, s Server, offered func(mech string) bool) (*mechanism, 
 		}
 	}
 	return nil, fmt.Errorf("%w %s", errNotOffered, choices[0].name)
+}
+
+// mechanisms are those that can be used for the login, the best first.
+func mechanisms(l Login, s Server) ([]*mechanism, error) {
+	switch l.Mechanism {
+	case MechanismXOAuth2:
+		return []*mechanism{{name: "XOAUTH2", answers: [][]byte{
+			[]byte("user=" + l.User + "\x01auth=Bearer " + l.Token + "\x01\x01"), {}}, token: true}}, nil
+	case MechanismOAuthBearer:
+		_, first, err := sasl.NewOAuthBearerClient(&sasl.OAuthBearerOptions{
+			Username: l.User, Token: l.Token, Host: s.Host, Port: s.Port}).Start()
+		if err != nil {
+			return nil, err
+		}
+		return []*mechanism{{name: sasl.OAuthBearer, answers: [][]byte{first, {1}}, token: true}}, nil
+	}
+	return []*mechanism{
+		{name: sasl.Plain, answers: [][]byte{[]byte("\x00" + l.User + "\x00" + l.Password)}},
+		{name: sasl.Login, answers: [][]byte{nil, []byte(l.User), []byte(l.Password)}},
+	}, nil
 }
 
 var errNotOffered = errors.New("server does not offer AUTH")

@@ -15,7 +15,8 @@
 // refused, and the address that was checked is the one that is dialled. Certificates are always verified.
 //
 // Neither direction retries, except a pooled SMTP connection that turns out to be dead before a mail's content has
-// begun. Passwords, tokens, addresses and content are never part of an error made here; a server's answer is, as it is.
+// begun. Passwords, tokens, addresses and content are never part of an error made here; a server's answer is, as it is
+// but for the secrets of a login that it repeats.
 package mailbox
 
 import (

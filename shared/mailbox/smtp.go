@@ -59,7 +59,7 @@ func (d *Dialer) openSMTP(ctx context.Context, s Server, l Login) (*smtpConn, er
 	}
 	if err != nil {
 		raw.Close()
-		return nil, fmt.Errorf("%s: %w", s, because(opening, err))
+		return nil, fmt.Errorf("%s: %w", s, because(opening, l.hide(s, err)))
 	}
 	return c, nil
 }

@@ -3,8 +3,8 @@ package channel
 import "time"
 
 // SetTimes shortens what would take a test minutes.
-func (p *Poll) SetTimes(takeFor, idleFor, mailFor time.Duration) {
-	p.times = bounds{takeFor, idleFor, mailFor, pollBounds.lookFor}
+func (p *Poll) SetTimes(takeFor, idleFor, mailBy time.Duration) {
+	p.times = bounds{takeFor, idleFor, mailBy, pollBounds.lookFor}
 }
 
 // SetLook shortens a poll's reconciliation.

@@ -70,11 +70,11 @@ type Fetched struct {
 type bounds struct {
 	takeFor time.Duration // it stops taking more after that
 	idleFor time.Duration // and waits for more until then, where the account wants that
-	mailFor time.Duration // a mail that takes longer cannot be taken
+	mailBy  time.Duration // a mail that is not here by then cannot be taken: the first one of a run has the most time
 	lookFor time.Duration // a reconciliation is gone on with by the next poll after that
 }
 
-var pollBounds = bounds{takeFor: 45 * time.Second, idleFor: 55 * time.Second, mailFor: 45 * time.Second, lookFor: 20 * time.Second}
+var pollBounds = bounds{takeFor: 45 * time.Second, idleFor: 55 * time.Second, mailBy: 105 * time.Second, lookFor: 20 * time.Second}
 
 const (
 	writeFor = 5 * time.Second // to write down what was done when the invocation's time is over
@@ -325,7 +325,7 @@ func (s *span) timed(ctx context.Context, f Folder, cur Cursor, most int, take f
 	defer end(nil)
 	var blamed *Unfetched
 	next, err := f.Fetch(ctx, cur, most, func(ctx context.Context, m Fetched) error {
-		timer := time.AfterFunc(s.mailFor, func() { end(errSlow) })
+		timer := time.AfterFunc(s.mailBy-time.Since(s.start), func() { end(errSlow) })
 		defer timer.Stop()
 		err := take(ctx, m)
 		errors.As(err, &blamed)

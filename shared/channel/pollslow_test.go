@@ -130,7 +130,7 @@ func TestPollPassesAMailThatTakesTooLong(t *testing.T) {
 		return 0
 	}}
 	poll := d.poll(server, 50)
-	poll.SetTimes(time.Minute, time.Minute, 50*time.Millisecond)
+	poll.SetTimes(time.Minute, time.Minute, 500*time.Millisecond)
 	for range 6 {
 		_ = poll.Handle(t.Context(), event.Poll{Account: "support"})
 		d.pass(31 * time.Minute)

@@ -13,11 +13,9 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
-)
 
-// IDHeader is the header field of our mails that names their outbound ID. It is what finds a mail whose Message-ID its server
-// has replaced.
-const IDHeader = "X-Emailchannel-ID"
+	"emailchannel.dev/emailchannel/shared/email"
+)
 
 // ErrNoSentFolder means that the server names no folder as the one for sent mail (RFC 6154), so that an account has to name it.
 var ErrNoSentFolder = errors.New("server names no Sent folder")
@@ -27,7 +25,7 @@ const (
 	maxFields = 64 << 10 // bytes of the two header fields
 )
 
-// FindSent looks for a mail of ours in the folder, "" meaning the one for sent mail: by IDHeader, then by its Message-ID, either
+// FindSent looks for a mail of ours in the folder, "" meaning the one for sent mail: by email.IDHeader, then by its Message-ID, either
 // of which may be "". Both are compared whole; IMAP's own search is for a part of the text. What it returns is the
 // Message-ID that the mail has there, which is another where the server replaces it. Nothing is changed and nothing but
 // those two header fields is read. Not found is no proof that a mail was not sent: some servers store it late.
@@ -41,7 +39,7 @@ func (d *Dialer) FindSent(ctx context.Context, s Server, l Login, folder, outbou
 		if _, err = c.examine(folder); err != nil {
 			return err
 		}
-		for _, by := range []imap.SearchCriteriaHeaderField{{Key: IDHeader, Value: outboundID}, {Key: "Message-ID", Value: messageID}} {
+		for _, by := range []imap.SearchCriteriaHeaderField{{Key: email.IDHeader, Value: outboundID}, {Key: "Message-ID", Value: messageID}} {
 			if found || by.Value == "" { // an empty one would find every mail
 				continue
 			}
@@ -105,7 +103,7 @@ func (c *imapConn) find(by imap.SearchCriteriaHeaderField) (found bool, messageI
 
 // fields gives each the two header fields of the mails, as far as they can be read.
 func (c *imapConn) fields(uids []uint32, each func(textproto.MIMEHeader)) error {
-	section := &imap.FetchItemBodySection{Peek: true, Specifier: imap.PartSpecifierHeader, HeaderFields: []string{"Message-ID", IDHeader}}
+	section := &imap.FetchItemBodySection{Peek: true, Specifier: imap.PartSpecifierHeader, HeaderFields: []string{"Message-ID", email.IDHeader}}
 	f := &fetcher{imapConn: c}
 	return f.each(uids, &imap.FetchOptions{UID: true, BodySection: []*imap.FetchItemBodySection{section}}, func(m *imapclient.FetchMessageData) error {
 		lit := f.readItems(m, &Item{})

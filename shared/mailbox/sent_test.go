@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"emailchannel.dev/emailchannel/shared/email"
 	"emailchannel.dev/emailchannel/shared/fault"
 	"emailchannel.dev/emailchannel/shared/mailbox"
 )
@@ -20,7 +21,7 @@ func ours(id, messageID string) string {
 		m += "Message-ID: " + messageID + "\r\n"
 	}
 	if id != "" {
-		m += mailbox.IDHeader + ": " + id + "\r\n"
+		m += email.IDHeader + ": " + id + "\r\n"
 	}
 	return m + "\r\nX-Emailchannel-ID: body\r\n"
 }

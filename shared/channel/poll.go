@@ -195,6 +195,7 @@ type span struct {
 	bounds
 	start time.Time
 	taken int // mails
+	asked int // after mails, by reconciliations
 }
 
 func newSpan(b bounds) *span {

@@ -72,7 +72,7 @@ func (r *round) reconcile(ctx context.Context) error {
 	default:
 		err = fmt.Errorf("reconcile: %w", err)
 	}
-	if c.Unfinished && c.Checked == before {
+	if c.Unfinished && c.Checked == before && (err != nil || !r.demanded) { // what is demanded is so until it is finished
 		return err
 	}
 	if len(c.found) > 0 {
@@ -104,11 +104,13 @@ func (r *round) compare(last *reconciling, validity uint32) *comparison {
 type comparison struct {
 	*round
 	reconciling
-	asked int      // of this poll
 	found []uint32 // were missing at this poll
 }
 
 func (c *comparison) run(ctx context.Context, polled uint32) error {
+	if c.over() {
+		return errOver
+	}
 	uids, err := c.list(ctx, polled)
 	if err != nil {
 		return err
@@ -146,8 +148,8 @@ func (c *comparison) list(ctx context.Context, polled uint32) (ask []uint32, err
 }
 
 // over tells whether the rest is left to the next poll, which gets further by a
-// mail at least.
-func (c *comparison) over() bool { return c.asked > 0 && time.Since(c.start) >= c.lookFor }
+// mail at least in one of the folders.
+func (c *comparison) over() bool { return c.asked+c.taken > 0 && time.Since(c.start) >= c.lookFor }
 
 // part looks up what became of some mails, and counts them one after the other.
 func (c *comparison) part(ctx context.Context, uids []uint32) error {

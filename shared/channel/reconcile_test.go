@@ -75,6 +75,60 @@ func TestReconciliationGoesOn(t *testing.T) {
 	}
 }
 
+// An account's folders share the time; what was demanded of all of them is done
+// for each in the end.
+func TestReconciliationOfManyFolders(t *testing.T) {
+	d := newDesks(t)
+	if err := d.docs.Write(t.Context(), func(tx channel.Tx) {
+		tx.Patch("accounts/support", map[string]any{"folders": []string{"INBOX", "Orders"}})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	poll := d.poll(&box{mails: requests(40)}, 100)
+	tick := func(demanded bool) {
+		t.Helper()
+		if err := poll.Handle(t.Context(), event.Poll{Account: "support", Reconcile: demanded}); err != nil {
+			t.Fatal(err)
+		}
+		d.pass(time.Minute)
+	}
+	finished := func(since time.Time) (n int) {
+		t.Helper()
+		all, err := d.admin.Reconciliations(t.Context(), "support")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range all {
+			if r.OnServer != r.Before+r.Known+r.Quarantined+r.Repaired+r.Gone {
+				t.Fatalf("does not add up: %+v", r)
+			}
+			if r.At.After(since) {
+				n++
+			}
+		}
+		return n
+	}
+	tick(false)
+	d.ingest(0)
+	tick(false)
+	if finished(time.Time{}) != 2 {
+		t.Fatal("not compared")
+	}
+	poll.SetLook(time.Nanosecond)
+	poll.Mail = &box{mails: requests(100)}
+	told := d.bus.count(event.TopicReceived)
+	tick(false)
+	d.ingest(told)
+	demanded := d.clock()
+	tick(true)
+	for polls := 0; finished(demanded) < 2; polls++ {
+		if polls > 6 {
+			t.Fatal("never finished")
+		}
+		tick(false)
+	}
+}
+
 // Mails that the server lists and does not give are set aside, all of them, and
 // what is new comes with the same poll.
 func TestReconciliationPassesWhatTheServerDoesNotGive(t *testing.T) {

@@ -130,6 +130,10 @@ func (p *Poll) account(ctx context.Context, e event.Poll) error {
 		return p.refetch(ctx, *a, *e.Mail, e.Round)
 	}
 	failed := p.folders(ctx, *a, e.Reconcile)
+	var own *ownFailure
+	if errors.As(failed, &own) { // the account is as it was, and the request comes back
+		return failed
+	}
 	if err := p.status(ctx, *a, failed); err != nil || failed == nil {
 		return errors.Join(failed, err)
 	}
@@ -349,17 +353,22 @@ func (p *Poll) take(ctx context.Context, a Account, folder string, m Fetched) er
 	body := &watched{Reader: m.Body}
 	if err := p.Archive.Put(ctx, e.Object, "message/rfc822", body); err != nil {
 		if body.err == nil { // the archive is down, not the mail bad: wait for it
-			return fmt.Errorf("archive %s: %w", e.Object, err)
+			return &ownFailure{fmt.Errorf("archive %s: %w", e.Object, err)}
 		}
 		return &Unfetched{m.UID, err}
 	}
 	fault.Step(ctx, "poll.archived")
 	if err := p.Bus.Publish(ctx, event.TopicReceived, event.Encode(e)); err != nil {
-		return fmt.Errorf("publish %s: %w", e.Object, err)
+		return &ownFailure{fmt.Errorf("publish %s: %w", e.Object, err)}
 	}
 	fault.Step(ctx, "poll.published")
 	return nil
 }
+
+// ownFailure is one of ours, in which no mail server has a part.
+type ownFailure struct{ error }
+
+func (o *ownFailure) Unwrap() error { return o.error }
 
 // watched remembers whether reading failed.
 type watched struct {

@@ -144,7 +144,7 @@ func TestPollPassesAMailThatTakesTooLong(t *testing.T) {
 	}
 }
 
-// An archive that is slow is not the mail's fault.
+// An archive that is slow is not the mail's fault, and not the account's.
 func TestPollWaitsForASlowArchive(t *testing.T) {
 	d := newDesks(t)
 	poll := d.poll(&box{mails: requests(1)}, 50)
@@ -156,6 +156,9 @@ func TestPollWaitsForASlowArchive(t *testing.T) {
 	}
 	if q := d.quarantine(); len(q) != 0 {
 		t.Errorf("%+v", q)
+	}
+	if st := doc[channel.Account](d, "accounts/support").Status; st.Failures != 0 || st.Error != "" || !st.Retry.IsZero() {
+		t.Errorf("%+v", st)
 	}
 }
 

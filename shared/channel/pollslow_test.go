@@ -120,6 +120,22 @@ func TestPollStopsWithinABatch(t *testing.T) {
 	}
 }
 
+// However long the server took to be opened, a poll gets further.
+func TestPollTakesOneMailAtLeast(t *testing.T) {
+	d := newDesks(t)
+	poll := d.poll(&box{mails: requests(3)}, 50)
+	poll.SetTimes(time.Nanosecond, time.Nanosecond, time.Minute)
+	for told := 0; told < 3; {
+		before := told
+		if err := poll.Handle(t.Context(), event.Poll{Account: "support"}); err != nil {
+			t.Fatal(err)
+		}
+		if told = d.ingest(told); told != before+1 {
+			t.Fatalf("%d mails after %d", told, before)
+		}
+	}
+}
+
 // A mail that trickles in for ever is set aside like one that does not come.
 func TestPollPassesAMailThatTakesTooLong(t *testing.T) {
 	d := newDesks(t)

@@ -210,13 +210,15 @@ func newSpan(b bounds) *span {
 }
 
 // over tells whether no more mail is begun. One is in any case, however long
-// the server took to be opened.
+// the server took to be opened, unless it had so little time left that it would
+// be to blame for what came before it.
 func (s *span) over(idle bool) bool {
 	most := s.takeFor
 	if idle {
 		most = s.idleFor
 	}
-	return s.taken > 0 && time.Since(s.start) >= most
+	since := time.Since(s.start)
+	return s.taken > 0 && since >= most || since >= s.mailBy*3/4
 }
 
 // round is one folder's share of a poll.

@@ -147,7 +147,7 @@ func TestPollPassesAMailThatTakesTooLong(t *testing.T) {
 	}}
 	poll := d.poll(server, 50)
 	poll.SetTimes(time.Minute, time.Minute, 500*time.Millisecond)
-	for range 6 {
+	for range 8 {
 		_ = poll.Handle(t.Context(), event.Poll{Account: "support"})
 		d.pass(31 * time.Minute)
 	}

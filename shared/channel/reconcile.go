@@ -18,24 +18,22 @@ type Reconciliation struct {
 	Account     string    `json:"account"`
 	Folder      string    `json:"folder"`
 	UIDValidity uint32    `json:"uid_validity"`
-	At          time.Time `json:"at"`
-	OnServer    int       `json:"on_server"`         // up to where polling has come
-	Before      int       `json:"before"`            // accounted for by an earlier reconciliation
-	Known       int       `json:"known"`             // ingested, duplicates or suppressed with the reason
-	Quarantined int       `json:"quarantined"`       // set aside with the reason
-	Repaired    int       `json:"repaired"`          // nothing was known of them: fetched again
-	Gone        int       `json:"gone"`              // and were not there any more when they were to be
-	Missing     []uint32  `json:"missing,omitempty"` // UIDs of the repaired, the first hundred
-	Checked     uint32    `json:"checked"`           // UIDs up to this one are accounted for
+	At          time.Time `json:"at"`                   // when the latest was finished; zero before the first was
+	OnServer    int       `json:"on_server"`            // up to where polling has come
+	Before      int       `json:"before"`               // accounted for by an earlier reconciliation
+	Known       int       `json:"known"`                // ingested, duplicates or suppressed with the reason
+	Quarantined int       `json:"quarantined"`          // set aside with the reason
+	Repaired    int       `json:"repaired"`             // nothing was known of them: fetched again
+	Gone        int       `json:"gone"`                 // and were not there any more when they were to be
+	Missing     []uint32  `json:"missing,omitempty"`    // UIDs of the repaired, the first hundred
+	Checked     uint32    `json:"checked"`              // UIDs up to this one are accounted for
+	Unfinished  bool      `json:"unfinished,omitempty"` // its time did not suffice: the next poll goes on, and the numbers are of the mails up to Checked
 }
 
-// reconciling is a reconciliation as it is stored. One that its time did not
-// suffice for is gone on with by the next poll; until then its numbers are of
-// the mails up to Checked, and At is when the one before it was finished.
+// reconciling is a reconciliation as it is stored.
 type reconciling struct {
 	Reconciliation
-	Unfinished bool   `json:"unfinished,omitempty"`
-	From       uint32 `json:"from,omitempty"` // what Before counts ends with this UID
+	From uint32 `json:"from,omitempty"` // what Before counts ends with this UID
 }
 
 const (

@@ -114,9 +114,16 @@ func specChannel(t *testing.T) {
 			w.t.Errorf("the reply arrived %d times", len(got))
 		}
 		w.state(max.ID, session.Paused)
+
+		// A short OFF keeps a reply no longer than it lasts.
 		w.settings(channelOn(false))
+		time.Sleep(1100 * time.Millisecond) // for which a function may still believe in ON
+		w.reply(max.ID, "It is on its way.")
+		w.check(len(w.answers("max@customer.example")) == 1, "OFF, but the second reply went out")
 		w.settings(channelOn(true))
+		w.eventually("the second reply", func() bool { return len(w.answers("max@customer.example")) == 2 })
 		w.advance(6 * time.Minute)
+		w.check(len(w.answers("max@customer.example")) == 2, "and twice")
 		w.once(cleo.ID, "cleo@customer.example", back.id, 2)
 	})
 	w.row("CH-1 mail in flight", func(w *world) {

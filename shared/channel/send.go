@@ -116,8 +116,8 @@ func (s *Send) Handle(ctx context.Context, e event.Outbound) error {
 	if err != nil {
 		return err
 	}
-	if !cat.Email { // CH-1: it stays as it is, and Sweep brings it back
-		return nil
+	if !cat.Email { // CH-1: it is due at once for the sweep that ON asks for
+		return s.Docs.Write(ctx, func(tx Tx) { o.patch(tx, map[string]any{"due": s.Now().UTC()}) })
 	}
 	a, ok := cat.Accounts[o.Account]
 	switch {

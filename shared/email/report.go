@@ -116,7 +116,20 @@ func newReport(s *signals, m *Mail) *Report {
 	default:
 		return nil
 	}
+	r.clean()
 	return r
+}
+
+// clean replaces what is no UTF-8, as headers of a report may have anything.
+func (r *Report) clean() {
+	words := []*string{&r.Recipient, &r.Action, &r.Status, &r.DiagnosticCode, &r.OriginalMessageID, &r.FeedbackType, &r.ReturnID}
+	for i := range r.Recipients {
+		rcpt := &r.Recipients[i]
+		words = append(words, &rcpt.Address, &rcpt.Final, &rcpt.Action, &rcpt.Status, &rcpt.DiagnosticCode)
+	}
+	for _, w := range words {
+		*w = strings.ToValidUTF8(*w, "\ufffd")
+	}
 }
 
 // choose makes the first recipient that failed, else the first one, that of the report.
